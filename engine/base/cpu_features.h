@@ -1,0 +1,43 @@
+// The instruction sets that this process may use, read once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace bitlm::cpu {
+
+enum Feature : uint32_t {
+  kNone = 0,
+  kAvx2Fma = 1u << 0,
+  kAvx512 = 1u << 1,  // F, BW, DQ, VL
+  kAvx512Vnni = 1u << 2,
+  kAvx512Vpopcntdq = 1u << 3,
+  kAvx512Bf16 = 1u << 4,
+  kAmxInt8 = 1u << 5,
+  kAmxBf16 = 1u << 6,
+};
+
+// What this CPU and operating system offer. On Linux, asks the kernel for the AMX tile state the
+// first time.
+uint32_t Detected();
+
+// What may be used: Detected(), narrowed by the environment variable BITLM_CPU_ISA. Read once per
+// process; an unknown value of the variable ends the process with a message (main functions call
+// CheckIsaSetting first and report it as an error).
+uint32_t Usable();
+
+// Narrows `detected` to a named level: "portable", "avx2", "avx512", "avx512_vnni",
+// "avx512_vpopcntdq", "amx"; each level includes those before it; empty = all. Errors:
+// INVALID_ARGUMENT for any other name, listing the known ones.
+absl::StatusOr<uint32_t> Narrow(uint32_t detected, std::string_view level);
+
+// INVALID_ARGUMENT when BITLM_CPU_ISA holds an unknown value.
+absl::Status CheckIsaSetting();
+
+// "avx2_fma+avx512+avx512_vnni"; "portable" for none.
+std::string Describe(uint32_t features);
+
+}  // namespace bitlm::cpu

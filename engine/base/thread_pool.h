@@ -1,0 +1,51 @@
+// ThreadPool: splits one loop over a fixed set of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "engine/base/mutex.h"
+
+namespace bitlm {
+
+// Runs loops on `threads` threads, the calling one included. Which thread runs which index never
+// changes a result: callers give each index its own outputs. Thread-safe: concurrent ParallelFor
+// calls run one after the other.
+class ThreadPool {
+ public:
+  // threads >= 1; 1 starts no thread and runs every loop in the caller.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(i) once for every i in [0, count), on any thread and in any order, and returns when
+  // all have returned. `body` must not throw and must not call ParallelFor of the same pool.
+  void ParallelFor(size_t count, const std::function<void(size_t)>& body);
+
+ private:
+  struct Loop {
+    const std::function<void(size_t)>* body = nullptr;
+    size_t count = 0;
+    size_t next = 0;
+    size_t done = 0;
+  };
+  void Work();
+  // Takes indexes of the current loop until none is left.
+  void RunCurrentLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Mutex caller_mutex_;  // One loop at a time.
+  Mutex mutex_;
+  CondVar work_ready_;
+  CondVar loop_done_;
+  Loop loop_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace bitlm

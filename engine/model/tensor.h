@@ -1,0 +1,72 @@
+// Tensor: a named array of a model, and the list of those that a ModelConfig needs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/aligned_buffer.h"
+#include "engine/model/model_config.h"
+
+namespace bitlm {
+
+// Element types, as safetensors names them.
+enum class DType { kF32, kI8, kU8 };
+
+std::string_view ToString(DType dtype);  // "F32", "I8", "U8".
+size_t ElementBytes(DType dtype);
+
+// Owns its values, 64-byte aligned. Packed binary matrices are kU8 [rows, ceil(columns / 8)]: bit j
+// of byte k of a row is column 8k + j, 1 = +1, 0 = -1; the bits after the last column are 0.
+struct Tensor {
+  DType dtype = DType::kF32;
+  std::vector<int64_t> shape;  // Empty for a scalar is not used: a single value has shape [1].
+  AlignedBuffer<std::byte> bytes;
+
+  std::span<const float> f32() const;   // Requires dtype kF32.
+  std::span<const uint8_t> u8() const;  // Requires dtype kU8.
+  std::span<const int8_t> i8() const;   // Requires dtype kI8.
+  std::span<float> mutable_f32();
+  std::span<uint8_t> mutable_u8();
+  std::span<int8_t> mutable_i8();
+  int64_t elements() const;  // Product of the shape.
+};
+
+// A zeroed tensor.
+Tensor MakeTensor(DType dtype, std::vector<int64_t> shape);
+
+using TensorMap = std::map<std::string, Tensor>;
+
+struct TensorSpec {
+  std::string name;
+  DType dtype;
+  std::vector<int64_t> shape;
+};
+
+// Exactly the tensors that a model of this config holds, sorted by name. `config` must be valid.
+//
+//   embedding.weight              F32 [V, E]  or U8 [V, ceil(E/8)] with embedding.scale F32 [1]
+//   input_projection.weight       F32 [H, E]  or U8 [H, ceil(E/8)] with input_projection.scale F32
+//   [H] (per_row) or [1] input_projection.bias         F32 [H] lstm.<l>.weight_x             [4H,
+//   input] gates in the order i f g o; F32, I8, or U8 packed lstm.<l>.weight_h             [4H, H]
+//   lstm.<l>.scale                F32 [4H]: binary per_row, one scale for a row of both matrices
+//   ([LCY18] Algorithm 1) lstm.<l>.scale_x, .scale_h    F32 [1] each: binary per_matrix ([ZT]
+//   equation 3); F32 [4H] each: int8 lstm.<l>.bias                 F32 [4H]
+//   output_projection.{weight,scale,bias}   [E, H], as the input side
+//   output_embedding.weight       F32 [V, E] or U8 [V, ceil(E/8)] with output_embedding.scale F32
+//   [1]; absent when tied,
+//                                 but a tied binary table has its own output_embedding.scale
+//   output_bias                   F32 [V]
+//
+// With bit_planes P > 1 every packed matrix and its scale have a leading dimension P. All scales
+// are final factors: alpha and exp(gamma) are multiplied together when a model is written.
+std::vector<TensorSpec> RequiredTensors(const ModelConfig& config);
+
+// Bytes of all tensors: what stays resident. [LCY18] Table 1: BLLM 0.25VH + 1.25H^2 + 48H, BELM
+// 0.25VH + 40H^2 + 24H.
+uint64_t WeightBytes(const ModelConfig& config);
+
+}  // namespace bitlm
