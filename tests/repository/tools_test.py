@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+"""Tests of the checks in tools/: each must fail on what it forbids."""
+
+import importlib.machinery
+import importlib.util
+import os
+import unittest
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def load(name):
+    """Imports the extensionless program tools/<name>."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "tools", name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+includes = load("check_includes")
+isa = load("check_isa_objects")
+repository = load("check_repository")
+
+
+class CheckIncludesTest(unittest.TestCase):
+    def errors(self, path, *lines, pragma=True):
+        included = [line.split('"')[1] for line in lines if '"' in line]
+        text = ("#pragma once\n" if path.endswith(".h") and pragma else "") + "\n".join(
+            f"#include {line}" for line in lines)
+        return includes.check_file(path, text, set(included) | {path})
+
+    def test_forbidden_edges(self):
+        for path, included in [
+            ("engine/base/file.h", "engine/model/model.h"),
+            ("engine/model/model.h", "engine/kernels/variant.h"),
+            ("engine/model/model.h", "engine/nn/language_model.h"),
+            ("engine/kernels/variant.h", "engine/model/tensor.h"),
+            ("engine/nn/cpu.h", "engine/scoring/next_word.h"),
+            ("engine/scoring/next_word.h", "engine/kernels/variant.h"),
+            ("engine/scoring/next_word.h", "server/server.h"),
+            ("engine/base/file.h", "trainer/data/corpus.h"),
+            ("engine/nn/cpu.h", "bitlm/v1/model_service.pb.h"),
+            ("trainer/layers/lstm.h", "engine/nn/language_model.h"),
+            ("trainer/layers/lstm.h", "server/server.h"),
+            ("server/server.h", "trainer/data/corpus.h"),
+            ("server/server.h", "engine/kernels/variant.h"),
+            ("clients/cpp/client.h", "engine/base/status.h"),
+            ("clients/cli/score.h", "server/server.h"),
+            ("server/server.h", "clients/cpp/client.h"),
+            ("server/server.cc", "tests/support/random_model.h"),
+            ("engine/nn/cpu.cc", "engine/kernels/gemv/x86_math.h"),
+        ]:
+            with self.subTest(path=path, included=included):
+                self.assertEqual(len(self.errors(path, f'"{included}"')), 1)
+
+    def test_allowed_edges(self):
+        for path, included in [
+            ("engine/model/model.h", "engine/base/file.h"),
+            ("engine/nn/cpu.h", "engine/kernels/variant.h"),
+            ("engine/scoring/next_word.h", "engine/nn/language_model.h"),
+            ("server/service/scoring.cc", "bitlm/v1/model_service.grpc.pb.h"),
+            ("server/server.cc", "engine/scoring/next_word.h"),
+            ("trainer/eval/eval.h", "engine/scoring/perplexity.h"),
+            ("trainer/layers/lstm.h", "engine/model/tensor.h"),
+            ("clients/cpp/client.cc", "bitlm/v1/model_service.pb.h"),
+            ("engine/nn/cpu_test.cc", "tests/support/random_model.h"),
+            ("tests/integration/end_to_end_test.cc", "server/server.h"),
+            ("engine/kernels/gemv/x86_avx512.cc", "engine/kernels/gemv/x86_math.h"),
+        ]:
+            with self.subTest(path=path, included=included):
+                self.assertEqual(self.errors(path, f'"{included}"'), [])
+
+    def test_system_headers(self):
+        for path, included, allowed in [
+            ("server/service/a.cc", "grpcpp/grpcpp.h", True),
+            ("server/server.cc", "grpcpp/grpcpp.h", True),
+            ("clients/cpp/a.cc", "grpcpp/grpcpp.h", True),
+            ("server/batching/a.cc", "grpcpp/grpcpp.h", False),
+            ("engine/base/a.cc", "grpcpp/grpcpp.h", False),
+            ("server/metrics/a.cc", "prometheus/registry.h", True),
+            ("server/service/a.cc", "prometheus/registry.h", False),
+            ("engine/kernels/gemv/x86_avx2.cc", "immintrin.h", True),
+            ("engine/kernels/gemv/portable.cc", "immintrin.h", False),
+            ("engine/base/cpu_features.cc", "x86intrin.h", False),
+            ("engine/kernels/gemv/arm_neon.cc", "arm_neon.h", True),
+            ("engine/kernels/gemv/gemv.cc", "arm_neon.h", False),
+            ("engine/nn/cuda_model.cc", "cuda_runtime.h", True),
+            ("engine/kernels/gemv/cuda.cu", "cuda_runtime.h", True),
+            ("engine/nn/cpu_model.cc", "cuda_runtime.h", False),
+            ("trainer/tensor/a.cc", "dnnl.hpp", True),
+            ("engine/nn/a.cc", "oneapi/dnnl/dnnl.hpp", False),
+            ("engine/nn/a_test.cc", "gtest/gtest.h", True),
+            ("engine/nn/a.cc", "gtest/gtest.h", False),
+            ("engine/base/mutex.h", "absl/synchronization/mutex.h", False),
+        ]:
+            with self.subTest(path=path, included=included):
+                self.assertEqual(len(self.errors(path, f"<{included}>")), 0 if allowed else 1)
+
+    def test_form(self):
+        self.assertIn("no #pragma once", self.errors("engine/base/a.h", pragma=False))
+        self.assertEqual(len(self.errors("engine/base/a.cc", '"b.h"')), 1)
+        self.assertEqual(len(self.errors("engine/base/a.cc", '"../base/b.h"')), 1)
+        self.assertEqual(len(self.errors("engine/base/a.cc", "<vector>", '"engine/base/a.h"')), 1)
+        self.assertEqual(len(self.errors("engine/base/a_test.cc", "<vector>", '"engine/base/a.h"')), 1)
+        self.assertEqual(self.errors("engine/base/a.cc", '"engine/base/a.h"', "<vector>"), [])
+        self.assertEqual(len(includes.check_file("engine/base/a.cc", '#include "engine/base/gone.h"', set())), 1)
+
+    def test_cycles(self):
+        self.assertEqual(includes.find_cycle({"a": ["b"], "b": ["c"], "c": ["a"]}), ["a", "b", "c", "a"])
+        self.assertIsNone(includes.find_cycle({"a": ["b", "c"], "b": ["c"], "c": []}))
+
+
+class CheckIsaObjectsTest(unittest.TestCase):
+    def test_finds_weak_definitions_only(self):
+        nm = ("0000000000000000 W std::max<int>(int, int)\n0000000000000010 T bitlm::avx512::Run()\n"
+              "                 U memcpy\n                 w __gmon_start__\n0000000000000000 V vtable for A\n")
+        self.assertEqual(isa.weak_definitions(nm), ["std::max<int>(int, int)", "vtable for A"])
+
+    def test_isa_flags_only_on_isa_sources(self):
+        entry = {"directory": "/", "file": "/a/portable.cc", "command": "g++ -mavx512f -c /a/portable.cc -o a.o"}
+        self.assertEqual(len(isa.check_entry(entry)[1]), 1)
+        entry["command"] = "g++ -O3 -c /a/portable.cc -o a.o"
+        self.assertEqual(isa.check_entry(entry), (False, []))
+
+    def test_missing_object_is_an_error(self):
+        entry = {"directory": "/nowhere", "file": "/a/x86_avx2.cc", "command": "g++ -mavx2 -c /a/x86_avx2.cc -o a.o"}
+        is_isa, errors = isa.check_entry(entry)
+        self.assertTrue(is_isa)
+        self.assertIn("not built", errors[0])
+
+
+class CheckRepositoryTest(unittest.TestCase):
+    def test_text(self):
+        for path, text in [
+            ("a.md", "no newline"),
+            ("a.md", "blank \n"),
+            ("a.md", "dos\r\n"),
+            ("engine/a.cc", "x\n" * 501),
+            ("a.md", "see /" + "home/someone/file\n"),
+            ("engine/a.cc", "// TO" + "DO: later\n"),
+        ]:
+            with self.subTest(text=text[:20]):
+                self.assertEqual(len(repository.check_text(path, text)), 1)
+        for path, text in [
+            ("a.md", "fine\n"),
+            ("engine/a.cc", "// TO" + "DO(#12): later\n"),
+            ("models/english/1/vocab.txt", "a \n"),
+            ("a.md", "https://example.com/" + "home/page\n"),
+        ]:
+            with self.subTest(text=text[:20]):
+                self.assertEqual(repository.check_text(path, text), [])
+
+    def test_links(self):
+        self.assertEqual(len(repository.check_links("README.md", "[a](nowhere.md)", ROOT)), 1)
+        self.assertEqual(repository.check_links("README.md", "[a](LICENSE) [b](https://example.com)", ROOT), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
