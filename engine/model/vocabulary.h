@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,6 +47,11 @@ class Vocabulary {
 
  private:
   Vocabulary() = default;
+  // `error` turns a message into the Status of the caller's kind.
+  static absl::StatusOr<Vocabulary> Make(
+      std::shared_ptr<const std::vector<std::string>> words,
+      const std::function<absl::Status(const std::string&)>& error);
+
   // The index points into the words, so they live behind one pointer and copies share them.
   std::shared_ptr<const std::vector<std::string>> words_;
   std::shared_ptr<const absl::flat_hash_map<std::string_view, TokenId>> index_;

@@ -1,0 +1,182 @@
+#include "engine/model/tensor.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace bitlm {
+namespace {
+
+constexpr int64_t kBitsPerByte = 8;
+
+// Collects the tensors of one config.
+class SpecList {
+ public:
+  explicit SpecList(const ModelConfig& config) : config_(config) {}
+
+  void Add(std::string name, DType dtype, std::vector<int64_t> shape) {
+    specs_.push_back({std::move(name), dtype, std::move(shape)});
+  }
+
+  // A weight and nothing else. Packed matrices get their leading plane dimension here.
+  void AddWeight(const std::string& name, MatrixKind kind, int64_t rows, int64_t columns) {
+    switch (kind) {
+      case MatrixKind::kFloat:
+        return Add(name, DType::kF32, {rows, columns});
+      case MatrixKind::kInt8:
+        return Add(name, DType::kI8, {rows, columns});
+      case MatrixKind::kBinary:
+        return Add(name, DType::kU8,
+                   WithPlanes({rows, (columns + kBitsPerByte - 1) / kBitsPerByte}));
+      case MatrixKind::kNone:
+      case MatrixKind::kTied:
+        return;
+    }
+  }
+
+  // The scale of a binary matrix.
+  void AddScale(const std::string& name, int64_t size) {
+    Add(name, DType::kF32, WithPlanes({size}));
+  }
+
+  void AddEmbedding(const std::string& name, MatrixKind kind, int64_t rows) {
+    AddWeight(name + ".weight", kind, rows, config_.embedding_size);
+    const bool binary = kind == MatrixKind::kBinary ||
+                        (kind == MatrixKind::kTied && config_.embedding == MatrixKind::kBinary);
+    if (binary) AddScale(name + ".scale", 1);
+  }
+
+  // y = scale * (W x) + bias ([LCY18] equation 9 and Algorithm 1).
+  void AddProjection(const std::string& name, MatrixKind kind, int64_t rows, int64_t columns) {
+    if (kind == MatrixKind::kNone) return;
+    AddWeight(name + ".weight", kind, rows, columns);
+    if (kind == MatrixKind::kBinary) {
+      AddScale(name + ".scale", config_.scale == ScaleKind::kPerRow ? rows : 1);
+    }
+    Add(name + ".bias", DType::kF32, {rows});
+  }
+
+  void AddLstm(int layer) {
+    const std::string name = absl::StrFormat("lstm.%d", layer);
+    const int64_t rows = 4 * static_cast<int64_t>(config_.hidden_size);
+    AddWeight(name + ".weight_x", config_.recurrent, rows, config_.LstmInputSize(layer));
+    AddWeight(name + ".weight_h", config_.recurrent, rows, config_.hidden_size);
+    if (config_.recurrent == MatrixKind::kBinary) {
+      if (config_.scale == ScaleKind::kPerRow) {
+        AddScale(name + ".scale", rows);
+      } else {
+        AddScale(name + ".scale_x", 1);
+        AddScale(name + ".scale_h", 1);
+      }
+    } else if (config_.recurrent == MatrixKind::kInt8) {
+      Add(name + ".scale_x", DType::kF32, {rows});
+      Add(name + ".scale_h", DType::kF32, {rows});
+    }
+    if (config_.norm != NormKind::kNone) {
+      Add(name + ".gain_x", DType::kF32, {rows});
+      Add(name + ".gain_h", DType::kF32, {rows});
+    }
+    Add(name + ".bias", DType::kF32, {rows});
+  }
+
+  std::vector<TensorSpec> Sorted() && {
+    std::sort(specs_.begin(), specs_.end(),
+              [](const TensorSpec& a, const TensorSpec& b) { return a.name < b.name; });
+    return std::move(specs_);
+  }
+
+ private:
+  std::vector<int64_t> WithPlanes(std::vector<int64_t> shape) const {
+    if (config_.bit_planes > 1) shape.insert(shape.begin(), config_.bit_planes);
+    return shape;
+  }
+
+  const ModelConfig& config_;
+  std::vector<TensorSpec> specs_;
+};
+
+}  // namespace
+
+std::string_view ToString(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return "F32";
+    case DType::kI8:
+      return "I8";
+    case DType::kU8:
+      return "U8";
+  }
+  return "invalid";
+}
+
+size_t ElementBytes(DType dtype) { return dtype == DType::kF32 ? sizeof(float) : 1; }
+
+int64_t Tensor::elements() const {
+  int64_t product = 1;
+  for (int64_t dimension : shape) product *= dimension;
+  return product;
+}
+
+std::span<const float> Tensor::f32() const {
+  assert(dtype == DType::kF32);
+  return {reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+std::span<const uint8_t> Tensor::u8() const {
+  assert(dtype == DType::kU8);
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
+std::span<const int8_t> Tensor::i8() const {
+  assert(dtype == DType::kI8);
+  return {reinterpret_cast<const int8_t*>(bytes.data()), bytes.size()};
+}
+std::span<float> Tensor::mutable_f32() {
+  assert(dtype == DType::kF32);
+  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+std::span<uint8_t> Tensor::mutable_u8() {
+  assert(dtype == DType::kU8);
+  return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size()};
+}
+std::span<int8_t> Tensor::mutable_i8() {
+  assert(dtype == DType::kI8);
+  return {reinterpret_cast<int8_t*>(bytes.data()), bytes.size()};
+}
+
+Tensor MakeTensor(DType dtype, std::vector<int64_t> shape) {
+  Tensor tensor;
+  tensor.dtype = dtype;
+  tensor.shape = std::move(shape);
+  tensor.bytes =
+      AlignedBuffer<std::byte>(static_cast<size_t>(tensor.elements()) * ElementBytes(dtype));
+  return tensor;
+}
+
+std::vector<TensorSpec> RequiredTensors(const ModelConfig& config) {
+  SpecList list(config);
+  const int64_t output_rows =
+      config.head == HeadKind::kClassifier ? config.classes : config.vocabulary_size;
+  list.AddEmbedding("embedding", config.embedding, config.vocabulary_size);
+  list.AddProjection("input_projection", config.input_projection, config.hidden_size,
+                     config.embedding_size);
+  for (int layer = 0; layer < config.layers; ++layer) list.AddLstm(layer);
+  list.AddProjection("output_projection", config.output_projection, config.embedding_size,
+                     config.hidden_size);
+  list.AddEmbedding("output_embedding", config.output_embedding, output_rows);
+  if (config.output_bias) list.Add("output_bias", DType::kF32, {output_rows});
+  return std::move(list).Sorted();
+}
+
+uint64_t WeightBytes(const ModelConfig& config) {
+  // Within the ranges of ValidateConfig a tensor has at most 2^42 bytes: no overflow.
+  uint64_t total = 0;
+  for (const TensorSpec& spec : RequiredTensors(config)) {
+    uint64_t bytes = ElementBytes(spec.dtype);
+    for (int64_t dimension : spec.shape) bytes *= static_cast<uint64_t>(dimension);
+    total += bytes;
+  }
+  return total;
+}
+
+}  // namespace bitlm
