@@ -1,0 +1,27 @@
+#include "engine/kernels/binary_gemm/binary_gemm.h"
+
+#include "engine/base/cpu_features.h"
+
+namespace bitlm {
+
+namespace portable {
+BinaryGemmFn BinaryGemm;
+}
+#if defined(__x86_64__)
+namespace avx512_vnni {
+BinaryGemmFn BinaryGemm;
+}
+#endif
+
+namespace {
+constexpr Variant<BinaryGemmFn> kVariants[] = {
+#if defined(__x86_64__)
+    {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::BinaryGemm},
+#endif
+    {"portable", cpu::kNone, &portable::BinaryGemm},
+};
+}  // namespace
+
+std::span<const Variant<BinaryGemmFn>> BinaryGemmVariants() { return kVariants; }
+
+}  // namespace bitlm

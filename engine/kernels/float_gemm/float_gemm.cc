@@ -1,0 +1,27 @@
+#include "engine/kernels/float_gemm/float_gemm.h"
+
+#include "engine/base/cpu_features.h"
+
+namespace bitlm {
+
+namespace portable {
+FloatGemmFn FloatGemm;
+}
+#if defined(__x86_64__)
+namespace avx512 {
+FloatGemmFn FloatGemm;
+}
+#endif
+
+namespace {
+constexpr Variant<FloatGemmFn> kVariants[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu::kAvx512, &avx512::FloatGemm},
+#endif
+    {"portable", cpu::kNone, &portable::FloatGemm},
+};
+}  // namespace
+
+std::span<const Variant<FloatGemmFn>> FloatGemmVariants() { return kVariants; }
+
+}  // namespace bitlm

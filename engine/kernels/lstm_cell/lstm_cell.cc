@@ -1,0 +1,27 @@
+#include "engine/kernels/lstm_cell/lstm_cell.h"
+
+#include "engine/base/cpu_features.h"
+
+namespace bitlm {
+
+namespace portable {
+LstmCellFn LstmCell;
+}
+#if defined(__x86_64__)
+namespace avx512 {
+LstmCellFn LstmCell;
+}
+#endif
+
+namespace {
+constexpr Variant<LstmCellFn> kVariants[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu::kAvx512, &avx512::LstmCell},
+#endif
+    {"portable", cpu::kNone, &portable::LstmCell},
+};
+}  // namespace
+
+std::span<const Variant<LstmCellFn>> LstmCellVariants() { return kVariants; }
+
+}  // namespace bitlm

@@ -1,0 +1,36 @@
+#include "engine/kernels/output_softmax/output_softmax.h"
+
+#include "engine/base/cpu_features.h"
+
+namespace bitlm {
+
+namespace portable {
+SoftmaxTileFn SoftmaxTile;
+CountBeforeFn CountBefore;
+}  // namespace portable
+#if defined(__x86_64__)
+namespace avx512 {
+SoftmaxTileFn SoftmaxTile;
+CountBeforeFn CountBefore;
+}  // namespace avx512
+#endif
+
+namespace {
+constexpr Variant<SoftmaxTileFn> kSoftmaxTileVariants[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu::kAvx512, &avx512::SoftmaxTile},
+#endif
+    {"portable", cpu::kNone, &portable::SoftmaxTile},
+};
+constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu::kAvx512, &avx512::CountBefore},
+#endif
+    {"portable", cpu::kNone, &portable::CountBefore},
+};
+}  // namespace
+
+std::span<const Variant<SoftmaxTileFn>> SoftmaxTileVariants() { return kSoftmaxTileVariants; }
+std::span<const Variant<CountBeforeFn>> CountBeforeVariants() { return kCountBeforeVariants; }
+
+}  // namespace bitlm

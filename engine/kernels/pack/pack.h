@@ -1,0 +1,29 @@
+// Packing of weight matrices from the file's row-major layout into panels (panel.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bitlm {
+
+// Words of a binary matrix in panels: ceil(rows / 16) * ceil(columns / 4).
+size_t BinaryPanelWords(size_t rows, size_t columns);
+// Floats of a float matrix in panels: ceil(rows / 16) * 16 * columns.
+size_t FloatPanelValues(size_t rows, size_t columns);
+
+// Packs `packed` [rows, ceil(columns / 8)] (bit j of byte k of a row = column 8k + j, 1 = +1) into
+// `panels` [ceil(rows / 16)][ceil(columns / 4)]. Rows and columns beyond the matrix become 0 bits.
+void PackBinaryPanels(const uint8_t* packed, size_t rows, size_t columns, uint64_t* panels);
+
+// Packs `values` [rows, columns] into `panels` [ceil(rows / 16)][columns][16]; rows beyond the
+// matrix become 0.
+void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels);
+
+// The way back, one row of `columns` values; binary rows as +1 and -1.
+void UnpackBinaryPanelRow(const uint64_t* panels, size_t row, size_t columns, int8_t* signs);
+void UnpackFloatPanelRow(const float* panels, size_t row, size_t columns, float* values);
+
+// One row of the file's packed layout as +1 and -1.
+void UnpackSigns(const uint8_t* packed_row, size_t columns, int8_t* signs);
+
+}  // namespace bitlm
