@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 
 namespace bitlm {
 namespace {
@@ -17,7 +19,8 @@ class SpecList {
   explicit SpecList(const ModelConfig& config) : config_(config) {}
 
   void Add(std::string name, DType dtype, std::vector<int64_t> shape) {
-    specs_.push_back({std::move(name), dtype, std::move(shape)});
+    const int64_t columns = shape.back();
+    specs_.push_back({std::move(name), dtype, std::move(shape), columns});
   }
 
   // A weight and nothing else. Packed matrices get their leading plane dimension here.
@@ -28,8 +31,9 @@ class SpecList {
       case MatrixKind::kInt8:
         return Add(name, DType::kI8, {rows, columns});
       case MatrixKind::kBinary:
-        return Add(name, DType::kU8,
-                   WithPlanes({rows, (columns + kBitsPerByte - 1) / kBitsPerByte}));
+        Add(name, DType::kU8, WithPlanes({rows, (columns + kBitsPerByte - 1) / kBitsPerByte}));
+        specs_.back().columns = columns;
+        return;
       case MatrixKind::kNone:
       case MatrixKind::kTied:
         return;
@@ -97,7 +101,61 @@ class SpecList {
   std::vector<TensorSpec> specs_;
 };
 
+absl::Status CheckFinite(const TensorSpec& spec, const Tensor& tensor) {
+  std::span<const float> values = tensor.f32();
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) {
+      return absl::DataLossError(
+          absl::StrFormat("tensor \"%s\": value %d is not finite", spec.name, i));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPadding(const TensorSpec& spec, const Tensor& tensor) {
+  const size_t row_bytes = static_cast<size_t>(spec.shape.back());
+  const int used_bits = static_cast<int>(spec.columns - kBitsPerByte * (spec.shape.back() - 1));
+  const unsigned padding = 0xFFu & ~((1u << used_bits) - 1);
+  if (padding == 0) return absl::OkStatus();
+  std::span<const uint8_t> values = tensor.u8();
+  for (size_t last = row_bytes - 1; last < values.size(); last += row_bytes) {
+    if ((values[last] & padding) != 0) {
+      return absl::DataLossError(absl::StrFormat("tensor \"%s\": row %d: padding bits are not 0",
+                                                 spec.name, last / row_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+std::string ShapeString(std::span<const int64_t> shape) {
+  return absl::StrFormat("[%s]", absl::StrJoin(shape, ", "));
+}
+
+absl::Status CheckTensor(const TensorSpec& spec, const Tensor& tensor) {
+  if (tensor.dtype != spec.dtype) {
+    return absl::DataLossError(absl::StrFormat("tensor \"%s\": dtype %s, expected %s", spec.name,
+                                               ToString(tensor.dtype), ToString(spec.dtype)));
+  }
+  if (tensor.shape != spec.shape) {
+    return absl::DataLossError(absl::StrFormat("tensor \"%s\": shape %s, expected %s", spec.name,
+                                               ShapeString(tensor.shape), ShapeString(spec.shape)));
+  }
+  if (tensor.bytes.size() != spec.bytes()) {
+    return absl::DataLossError(absl::StrFormat("tensor \"%s\": %d bytes, expected %d", spec.name,
+                                               tensor.bytes.size(), spec.bytes()));
+  }
+  switch (spec.dtype) {
+    case DType::kF32:
+      return CheckFinite(spec, tensor);
+    case DType::kU8:
+      return CheckPadding(spec, tensor);
+    case DType::kI8:
+      return absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
 
 std::string_view ToString(DType dtype) {
   switch (dtype) {
@@ -144,6 +202,13 @@ std::span<int8_t> Tensor::mutable_i8() {
   return {reinterpret_cast<int8_t*>(bytes.data()), bytes.size()};
 }
 
+uint64_t TensorSpec::bytes() const {
+  // Within the ranges of ValidateConfig a tensor has at most 2^42 bytes: no overflow.
+  uint64_t total = ElementBytes(dtype);
+  for (int64_t dimension : shape) total *= static_cast<uint64_t>(dimension);
+  return total;
+}
+
 Tensor MakeTensor(DType dtype, std::vector<int64_t> shape) {
   Tensor tensor;
   tensor.dtype = dtype;
@@ -169,13 +234,8 @@ std::vector<TensorSpec> RequiredTensors(const ModelConfig& config) {
 }
 
 uint64_t WeightBytes(const ModelConfig& config) {
-  // Within the ranges of ValidateConfig a tensor has at most 2^42 bytes: no overflow.
   uint64_t total = 0;
-  for (const TensorSpec& spec : RequiredTensors(config)) {
-    uint64_t bytes = ElementBytes(spec.dtype);
-    for (int64_t dimension : spec.shape) bytes *= static_cast<uint64_t>(dimension);
-    total += bytes;
-  }
+  for (const TensorSpec& spec : RequiredTensors(config)) total += spec.bytes();
   return total;
 }
 

@@ -13,10 +13,16 @@ namespace bitlm {
 // Splits `text` into words. Words are separated by ASCII white space (space, \t, \n, \r, \v, \f).
 //
 // kNone: words as they stand.
-// kLowercaseNoPunctuation: letters to lower case; typographic apostrophes become '; an apostrophe
-// is kept inside a word only;
-//   hyphens and dashes separate words; all other punctuation and symbols are dropped; digits stay.
-//   Made for text such as the Gutenberg corpus (a-z and the apostrophe).
+//
+// kLowercaseNoPunctuation, made for text such as the Gutenberg corpus (a-z and the apostrophe),
+// with the categories and simple lower-case mappings of Unicode 14 (unicode_tables.h):
+//   - letters to lower case; digits and combining marks stay;
+//   - apostrophes (' ` U+00B4 U+02BC U+2018 U+2019 U+201B U+FF07) become ' between two letters or
+//     digits, and are dropped at the ends of a word;
+//   - hyphens, dashes, minus, / \ | _, ellipses (U+2026, two or more full stops) and all Unicode
+//     white space separate words;
+//   - all other punctuation, symbols, and control and format characters are dropped: "U.S." is
+//   "us".
 //
 // Errors: INVALID_ARGUMENT when `text` is not valid UTF-8 or contains NUL, with the byte offset;
 // never the text itself.

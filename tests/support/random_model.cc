@@ -16,15 +16,6 @@ void CheckOk(const absl::Status& status) {
   std::abort();
 }
 
-// Bits of one row that belong to columns, for packed weights by tensor name.
-int64_t Columns(const ModelConfig& config, const std::string& tensor) {
-  if (absl::StrContains(tensor, "embedding") || absl::StartsWith(tensor, "input_projection")) {
-    return config.embedding_size;
-  }
-  if (absl::StrContains(tensor, "lstm.0.weight_x")) return config.LstmInputSize(0);
-  return config.hidden_size;
-}
-
 void FillBits(int64_t columns, RandomBits& random, Tensor* tensor) {
   const size_t row_bytes = static_cast<size_t>(tensor->shape.back());
   const int used_bits = static_cast<int>(columns - 8 * (static_cast<int64_t>(row_bytes) - 1));
@@ -77,7 +68,7 @@ Model RandomModel(const ModelConfig& config, uint64_t seed) {
     Tensor tensor = MakeTensor(spec.dtype, spec.shape);
     switch (spec.dtype) {
       case DType::kU8:
-        FillBits(Columns(config, spec.name), random, &tensor);
+        FillBits(spec.columns, random, &tensor);
         break;
       case DType::kI8:
         FillInt8(random, &tensor);

@@ -1,0 +1,72 @@
+#include "engine/model/model_repository.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+
+#include "absl/strings/str_format.h"
+#include "engine/model/config_json.h"
+
+namespace bitlm {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsAsciiAlphanumeric(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool IsModelName(std::string_view name) {
+  return !name.empty() && IsAsciiAlphanumeric(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return IsAsciiAlphanumeric(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+// A positive integer without leading zeros or sign, or 0.
+int64_t ParseVersion(std::string_view text) {
+  if (text.empty() || text[0] < '1' || text[0] > '9') return 0;
+  int64_t version = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  return error == std::errc() && end == text.data() + text.size() ? version : 0;
+}
+
+// Names of the directories in `directory`, links to directories included; empty when it cannot be
+// read.
+std::vector<std::string> Subdirectories(const fs::path& directory) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    std::error_code not_readable;
+    if (it->is_directory(not_readable)) names.push_back(it->path().filename().string());
+  }
+  return names;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository) {
+  std::error_code error;
+  if (!fs::is_directory(repository, error)) {
+    return absl::NotFoundError(absl::StrFormat("%s: no such model repository", repository));
+  }
+  std::vector<ModelLocation> models;
+  for (const std::string& name : Subdirectories(repository)) {
+    if (!IsModelName(name)) continue;
+    for (const std::string& version_name : Subdirectories(fs::path(repository) / name)) {
+      const int64_t version = ParseVersion(version_name);
+      const fs::path directory = fs::path(repository) / name / version_name;
+      if (version == 0 || !fs::is_regular_file(directory / kConfigFile, error)) continue;
+      models.push_back({name, version, directory.string()});
+    }
+  }
+  std::sort(models.begin(), models.end(), [](const ModelLocation& a, const ModelLocation& b) {
+    return std::tie(a.name, a.version) < std::tie(b.name, b.version);
+  });
+  return models;
+}
+
+}  // namespace bitlm
