@@ -43,6 +43,8 @@ class LanguageModel {
  public:
   virtual ~LanguageModel() = default;
 
+  // Config, metadata, vocabulary and golden sentences. Its tensors may be gone: an implementation
+  // keeps the weights in its own layout, once.
   virtual const Model& model() const = 0;
   // Floats of one state: layers * (h [H], c [H]).
   virtual size_t state_size() const = 0;
@@ -66,8 +68,9 @@ class LanguageModel {
   const Vocabulary& vocabulary() const { return model().vocabulary; }
 };
 
-// The implementation for this machine's CPU, fastest usable kernels. Errors: FAILED_PRECONDITION
-// when the config is not servable.
+// The implementation for this machine's CPU, fastest usable kernels. It holds its own copy of the
+// weights and lets `model` go, so a caller that keeps no reference keeps no second copy. Errors:
+// FAILED_PRECONDITION when the config is not servable; DATA_LOSS when a weight is not finite.
 absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
     std::shared_ptr<const Model> model);
 

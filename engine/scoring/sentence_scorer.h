@@ -17,9 +17,9 @@ namespace bitlm {
 
 // How out-of-vocabulary words count.
 enum class OovPolicy {
-  kUnknownWord,  // As the model's <unk>: log P(<unk> | prefix).
-  kFixed,        // `oov_logprob` instead of the model's probability.
-  kOffset,       // log P(<unk> | prefix) + `oov_logprob`.
+  kAsUnknown,  // As the model's <unk>: log P(<unk> | prefix).
+  kFixed,      // `oov_logprob` instead of the model's probability.
+  kOffset,     // log P(<unk> | prefix) + `oov_logprob`.
 };
 
 struct ScoreOptions {
@@ -28,7 +28,7 @@ struct ScoreOptions {
   bool begin_of_sentence = true;
   // Whether </s> is scored after the last word.
   bool end_of_sentence = true;
-  OovPolicy oov_policy = OovPolicy::kUnknownWord;
+  OovPolicy oov_policy = OovPolicy::kAsUnknown;
   double oov_logprob = 0;  // Nats; kFixed and kOffset only.
   bool want_ranks = false;
 };

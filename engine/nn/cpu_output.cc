@@ -1,0 +1,266 @@
+#include "engine/nn/cpu_output.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <tuple>
+
+#include "engine/kernels/elementary/elementary.h"
+#include "engine/kernels/panel.h"
+#include "engine/nn/cpu_language_model.h"
+
+namespace bitlm {
+namespace {
+
+// Rows of one task: four times the rows that a packed weight serves in a register.
+constexpr size_t kTaskRows = 48;
+// Tiles of one task: enough work to share out, few enough for their weights to stay in cache while
+// all rows pass over them.
+constexpr size_t kGroupTiles = 4;
+constexpr size_t kTilePanels = kSoftmaxTile / kPanelRows;
+
+void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& body) {
+  if (pool == nullptr) {
+    for (size_t i = 0; i < count; ++i) body(i);
+  } else {
+    pool->ParallelFor(count, body);
+  }
+}
+
+}  // namespace
+
+size_t CpuOutput::MaxRows(size_t vocabulary) {
+  constexpr size_t kMaxParts = 128 * 1024;  // 1 MiB.
+  const size_t rows = kMaxParts / CeilDiv(vocabulary, kSoftmaxTile) / kTaskRows * kTaskRows;
+  return std::clamp<size_t>(rows, kTaskRows, 512);
+}
+
+CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
+                     size_t hidden_offset, std::span<const OutputRow> rows, ThreadPool* pool)
+    : weights_(weights),
+      kernels_(kernels),
+      hidden_(hidden),
+      hidden_offset_(hidden_offset),
+      rows_(rows),
+      pool_(PoolFor(static_cast<double>(rows.size()) * ProductCycles(weights.output.matrix), pool)),
+      vocabulary_(weights.output.matrix.rows),
+      tiles_(CeilDiv(vocabulary_, kSoftmaxTile)),
+      groups_(CeilDiv(tiles_, kGroupTiles)) {
+  const size_t embedding = weights.output.matrix.columns;
+  z_ = TakeFloatRows(scratch_, rows.size(), embedding);
+  zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
+  parts_ = scratch_.Take<SoftmaxPart>(rows.size() * tiles_);
+  bool want_top = false;
+  for (size_t row = 0; row < rows.size(); ++row) {
+    want_top = want_top || rows[row].top_k > 0;
+    if (Ranked(row)) continue;
+    for (size_t i = 0; i < rows[row].targets.size(); ++i) {
+      targets_.push_back({.tile = static_cast<size_t>(rows[row].targets[i]) / kSoftmaxTile,
+                          .row = row,
+                          .index = i});
+    }
+  }
+  std::sort(targets_.begin(), targets_.end(), [](const TileTarget& a, const TileTarget& b) {
+    return std::tie(a.tile, a.row, a.index) < std::tie(b.tile, b.row, b.index);
+  });
+  if (want_top) top_.resize(groups_ * rows.size());
+}
+
+void CpuOutput::Run() {
+  const size_t chunks = CeilDiv(rows_.size(), kTaskRows);
+  const auto rows_of = [&](size_t chunk) {
+    return std::min(kTaskRows, rows_.size() - chunk * kTaskRows);
+  };
+  ForAll(pool_, chunks, [&](size_t chunk) { Project(chunk * kTaskRows, rows_of(chunk)); });
+  ForAll(pool_, rows_.size(), [&](size_t row) {
+    if (Ranked(row)) RankedLogits(row);
+  });
+  // Chunks inside groups: the weights of a group stay in cache while all rows pass over them.
+  ForAll(pool_, groups_ * chunks, [&](size_t task) {
+    Pass(task / chunks, task % chunks * kTaskRows, rows_of(task % chunks));
+  });
+  ForAll(pool_, rows_.size(), [&](size_t row) { Finish(row); });
+}
+
+void CpuOutput::Project(size_t first, size_t count) {
+  Scratch scratch;
+  const LinearWeights& projection = weights_.output_projection;
+  const bool binary_output = weights_.output.matrix.kind == MatrixKind::kBinary;
+  const FloatRows z{.data = z_.Row(first), .stride = z_.stride};
+  const float** rows = scratch.Take<const float*>(count);
+  for (size_t b = 0; b < count; ++b) rows[b] = rows_[first + b].state + hidden_offset_;
+  QuantizationScale z_scale = QuantizationScale::kRowMaximum;
+  if (projection.matrix.kind == MatrixKind::kNone) {
+    z_scale = QuantizationScale::kHidden;
+    for (size_t b = 0; b < count; ++b) std::memcpy(z.Row(b), rows[b], hidden_ * sizeof(float));
+  } else if (projection.matrix.kind == MatrixKind::kFloat) {
+    const FloatRows h = TakeFloatRows(scratch, count, hidden_);
+    for (size_t b = 0; b < count; ++b) std::memcpy(h.Row(b), rows[b], hidden_ * sizeof(float));
+    FloatProduct(kernels_, projection.matrix, h, count, projection.bias.data(), false, z, nullptr);
+  } else {
+    const QuantizedRows hq = TakeQuantizedRows(scratch, count, hidden_, zq_.planes);
+    kernels_.quantize({.rows = rows,
+                       .batch = count,
+                       .columns = hidden_,
+                       .planes = hq.planes,
+                       .scale = QuantizationScale::kHidden,
+                       .q = hq.q,
+                       .q_stride = hq.q_stride,
+                       .scales = hq.scales,
+                       .totals = hq.totals});
+    BinaryLinear(kernels_, projection, hq, count, z, nullptr);
+  }
+  if (!binary_output) return;
+  for (size_t b = 0; b < count; ++b) rows[b] = z.Row(b);
+  const QuantizedRows zq = zq_.From(first);
+  kernels_.quantize({.rows = rows,
+                     .batch = count,
+                     .columns = weights_.output.matrix.columns,
+                     .planes = zq.planes,
+                     .scale = z_scale,
+                     .q = zq.q,
+                     .q_stride = zq.q_stride,
+                     .scales = zq.scales,
+                     .totals = zq.totals});
+  for (size_t b = 0; b < count; ++b) zq.scales[b] *= weights_.output.scale;
+}
+
+void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
+                       FloatRows logits) const {
+  const PackedMatrix& matrix = weights_.output.matrix;
+  const float* bias =
+      weights_.output.bias.size() == 0 ? nullptr : weights_.output.bias.data() + panel * kPanelRows;
+  if (matrix.kind == MatrixKind::kFloat) {
+    kernels_.float_gemm({.panels = matrix.floats.data() + panel * kPanelRows * matrix.columns,
+                         .row_panels = panels,
+                         .columns = matrix.columns,
+                         .x = z_.Row(first),
+                         .x_stride = z_.stride,
+                         .batch = count,
+                         .bias = bias,
+                         .accumulate = false,
+                         .out = logits.data,
+                         .out_stride = logits.stride});
+    return;
+  }
+  Scratch scratch;
+  const QuantizedRows z = zq_.From(first);
+  int32_t* sums = scratch.Take<int32_t>(count * logits.stride);
+  kernels_.binary_gemm({.panels = matrix.words.data() + panel * matrix.groups(),
+                        .row_panels = panels,
+                        .groups = matrix.groups(),
+                        .q = z.q,
+                        .q_stride = z.q_stride,
+                        .planes = z.planes,
+                        .totals = z.totals,
+                        .batch = count,
+                        .sums = sums,
+                        .sums_stride = logits.stride});
+  kernels_.dequantize({.x_sums = sums,
+                       .x_scales = z.scales,
+                       .bias = bias,
+                       .rows = panels * kPanelRows,
+                       .sums_stride = logits.stride,
+                       .batch = count,
+                       .out = logits.data,
+                       .out_stride = logits.stride});
+}
+
+void CpuOutput::RankedLogits(size_t row) {
+  const OutputRow& out = rows_[row];
+  for (size_t i = 0; i < out.targets.size(); ++i) {
+    Scratch scratch;
+    const FloatRows logits = TakeFloatRows(scratch, 1, kPanelRows);
+    const size_t word = static_cast<size_t>(out.targets[i]);
+    Logits(row, 1, word / kPanelRows, 1, logits);
+    out.logprobs[i] = logits.data[word % kPanelRows];
+    out.ranks[i] = 1;
+  }
+}
+
+void CpuOutput::Pass(size_t group, size_t first, size_t count) {
+  Scratch scratch;
+  const FloatRows logits = TakeFloatRows(scratch, count, kSoftmaxTile);
+  const size_t end = std::min(tiles_, (group + 1) * kGroupTiles);
+  for (size_t tile = group * kGroupTiles; tile < end; ++tile) {
+    const size_t words = std::min(kSoftmaxTile, vocabulary_ - tile * kSoftmaxTile);
+    Logits(first, count, tile * kTilePanels, CeilDiv(words, kPanelRows), logits);
+    for (size_t b = 0; b < count; ++b) {
+      const size_t row = first + b;
+      CollectTile(tile, row, logits.Row(b), words,
+                  top_.empty() ? nullptr : &top_[group * rows_.size() + row]);
+    }
+    // The targets of these rows in this tile.
+    const auto begins = [](const TileTarget& target, const std::pair<size_t, size_t>& key) {
+      return std::tie(target.tile, target.row) < std::tie(key.first, key.second);
+    };
+    auto target =
+        std::lower_bound(targets_.begin(), targets_.end(), std::pair(tile, first), begins);
+    for (; target != targets_.end() && target->tile == tile && target->row < first + count;
+         ++target) {
+      const OutputRow& out = rows_[target->row];
+      const size_t word = static_cast<size_t>(out.targets[target->index]) % kSoftmaxTile;
+      out.logprobs[target->index] = logits.Row(target->row - first)[word];
+    }
+  }
+}
+
+void CpuOutput::CollectTile(size_t tile, size_t row, const float* logits, size_t count,
+                            std::vector<ScoredWord>* top) {
+  const OutputRow& out = rows_[row];
+  const TokenId first_id = static_cast<TokenId>(tile * kSoftmaxTile);
+  parts_[row * tiles_ + tile] = kernels_.softmax_tile(logits, count);
+  if (out.top_k > 0) {
+    KeepTopK({logits, count}, first_id, static_cast<size_t>(out.top_k), top);
+  }
+  if (!Ranked(row)) return;
+  for (size_t i = 0; i < out.targets.size(); ++i) {
+    const int32_t before = kernels_.count_before({.logits = logits,
+                                                  .count = count,
+                                                  .first_id = first_id,
+                                                  .logit = out.logprobs[i],
+                                                  .id = out.targets[i]});
+    // Other threads add their tiles; integers, so in any order.
+    std::atomic_ref<int32_t>(out.ranks[i]).fetch_add(before, std::memory_order_relaxed);
+  }
+}
+
+void CpuOutput::Finish(size_t row) {
+  const OutputRow& out = rows_[row];
+  const SoftmaxPart* parts = parts_ + row * tiles_;
+  float max = parts[0].max;
+  for (size_t tile = 1; tile < tiles_; ++tile) {
+    max = parts[tile].max > max ? parts[tile].max : max;
+  }
+  float sum = 0.0f;
+  for (size_t tile = 0; tile < tiles_; ++tile) {
+    sum = std::fma(parts[tile].sum, elementary::Exp(parts[tile].max - max), sum);
+  }
+  const float log_sum = elementary::Log(sum);
+  const auto logprob = [&](float logit) { return (logit - max) - log_sum; };
+  for (size_t i = 0; i < out.targets.size(); ++i) out.logprobs[i] = logprob(out.logprobs[i]);
+  if (out.top_k <= 0) return;
+  std::vector<ScoredWord> words;
+  for (size_t group = 0; group < groups_; ++group) {
+    const std::vector<ScoredWord>& top = top_[group * rows_.size() + row];
+    words.insert(words.end(), top.begin(), top.end());
+  }
+  const size_t k = std::min(static_cast<size_t>(out.top_k), words.size());
+  std::partial_sort(words.begin(), words.begin() + static_cast<ptrdiff_t>(k), words.end(),
+                    ComesBefore);
+  for (size_t i = 0; i < k; ++i) {
+    out.top[i] = {.token = words[i].token, .logprob = logprob(words[i].logit)};
+  }
+}
+
+void CpuLanguageModel::Output(std::span<const OutputRow> rows, ThreadPool* pool) const {
+  const size_t hidden_offset = (weights_.lstm.size() - 1) * 2 * hidden_;
+  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows);
+  for (size_t first = 0; first < rows.size(); first += step) {
+    const size_t count = std::min(step, rows.size() - first);
+    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, rows.subspan(first, count), pool)
+        .Run();
+  }
+}
+
+}  // namespace bitlm

@@ -1,0 +1,74 @@
+// CpuOutput: the output side of the CPU network, from states to log-probabilities.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "engine/base/thread_pool.h"
+#include "engine/nn/cpu_products.h"
+#include "engine/nn/cpu_weights.h"
+#include "engine/nn/kernel_set.h"
+#include "engine/nn/language_model.h"
+#include "engine/nn/top_k.h"
+
+namespace bitlm {
+
+// One execution: the outputs of up to kMaxRows rows, computed in one pass over tiles of the
+// vocabulary. The logits of a tile live in a buffer of one thread and are never stored beyond it.
+class CpuOutput {
+ public:
+  // `hidden_offset` is where the last layer's h [H] begins in a state. All references must outlive
+  // the object.
+  CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
+            size_t hidden_offset, std::span<const OutputRow> rows, ThreadPool* pool);
+
+  // Computes everything that the rows ask for.
+  void Run();
+
+  // Rows of one execution, so that its memory is bounded: 48 to 512, fewer for large vocabularies.
+  static size_t MaxRows(size_t vocabulary);
+
+ private:
+  // A target whose logit its tile delivers.
+  struct TileTarget {
+    size_t tile;
+    size_t row;
+    size_t index;
+  };
+
+  // The output projection of rows [first, first + count), quantized if the output table is binary:
+  // [LCY18] equation 9's W_Ty h + b_Ty.
+  void Project(size_t first, size_t count);
+  // Logits of words [16 * panel, 16 * (panel + panels)) for rows [first, first + count).
+  void Logits(size_t first, size_t count, size_t panel, size_t panels, FloatRows logits) const;
+  // Logits of a row's targets, ahead of the pass, for their ranks.
+  void RankedLogits(size_t row);
+  // Tiles of group `group` for rows [first, first + count).
+  void Pass(size_t group, size_t first, size_t count);
+  void CollectTile(size_t tile, size_t row, const float* logits, size_t count,
+                   std::vector<ScoredWord>* top);
+  // Combines the tiles of a row.
+  void Finish(size_t row);
+
+  bool Ranked(size_t row) const { return rows_[row].ranks != nullptr; }
+
+  const CpuWeights& weights_;
+  const KernelSet& kernels_;
+  const size_t hidden_;
+  const size_t hidden_offset_;
+  const std::span<const OutputRow> rows_;
+  ThreadPool* const pool_;
+  const size_t vocabulary_;
+  const size_t tiles_;
+  const size_t groups_;
+
+  Scratch scratch_;
+  FloatRows z_;         // [rows][E].
+  QuantizedRows zq_;    // Binary output table: z quantized, scales times the table's scale.
+  SoftmaxPart* parts_;  // [rows][tiles].
+  std::vector<TileTarget> targets_;           // Of rows without ranks, by tile, then row.
+  std::vector<std::vector<ScoredWord>> top_;  // [groups][rows], empty when no row wants it.
+};
+
+}  // namespace bitlm

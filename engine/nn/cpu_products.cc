@@ -1,0 +1,108 @@
+#include "engine/nn/cpu_products.h"
+
+#include <algorithm>
+
+#include "engine/kernels/panel.h"
+
+namespace bitlm {
+namespace {
+
+// Waking a thread costs some ten microseconds.
+constexpr double kWorthwhileCycles = 60e3;
+
+// Calls body(first_panel, panels) over all panels, a slice for each thread.
+template <typename Body>
+void ForSlices(size_t row_panels, ThreadPool* pool, const Body& body) {
+  if (pool == nullptr || pool->threads() == 1) {
+    body(size_t{0}, row_panels);
+    return;
+  }
+  const size_t slice = CeilDiv(row_panels, static_cast<size_t>(pool->threads()));
+  pool->ParallelFor(CeilDiv(row_panels, slice),
+                    [&](size_t i) { body(i * slice, std::min(slice, row_panels - i * slice)); });
+}
+
+}  // namespace
+
+QuantizedRows QuantizedRows::From(size_t first) const {
+  return {.q = q + first * static_cast<size_t>(planes) * q_stride,
+          .q_stride = q_stride,
+          .planes = planes,
+          .scales = scales + first,
+          .totals = totals + first};
+}
+
+QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes) {
+  const size_t stride = RoundUp(columns, kCacheLineBytes);
+  return {.q = scratch.Take<int8_t>(batch * static_cast<size_t>(planes) * stride),
+          .q_stride = stride,
+          .planes = planes,
+          .scales = scratch.Take<float>(batch),
+          .totals = scratch.Take<int32_t>(batch)};
+}
+
+FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns) {
+  const size_t stride = RoundUp(columns, kPanelRows);
+  return {.data = scratch.Take<float>(batch * stride), .stride = stride};
+}
+
+ThreadPool* PoolFor(double cycles, ThreadPool* pool) {
+  return pool != nullptr && pool->threads() > 1 && cycles >= kWorthwhileCycles ? pool : nullptr;
+}
+
+double ProductCycles(const PackedMatrix& matrix) {
+  // Two vectors of 64 int8 or 16 float multiply-adds a cycle.
+  const double macs = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns);
+  return macs / (matrix.kind == MatrixKind::kBinary ? 128 : 32);
+}
+
+void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
+                  const float* bias, bool accumulate, FloatRows out, ThreadPool* pool) {
+  ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
+    kernels.float_gemm({.panels = matrix.floats.data() + first * kPanelRows * matrix.columns,
+                        .row_panels = panels,
+                        .columns = matrix.columns,
+                        .x = x.data,
+                        .x_stride = x.stride,
+                        .batch = batch,
+                        .bias = bias == nullptr ? nullptr : bias + first * kPanelRows,
+                        .accumulate = accumulate,
+                        .out = out.data + first * kPanelRows,
+                        .out_stride = out.stride});
+  });
+}
+
+void BinaryProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
+                   size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool) {
+  ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
+    kernels.binary_gemm({.panels = matrix.words.data() + first * matrix.groups(),
+                         .row_panels = panels,
+                         .groups = matrix.groups(),
+                         .q = x.q,
+                         .q_stride = x.q_stride,
+                         .planes = x.planes,
+                         .totals = x.totals,
+                         .batch = batch,
+                         .sums = sums + first * kPanelRows,
+                         .sums_stride = sums_stride});
+  });
+}
+
+void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const QuantizedRows& x,
+                  size_t batch, FloatRows out, ThreadPool* pool) {
+  Scratch scratch;
+  const size_t stride = linear.matrix.row_panels() * kPanelRows;
+  int32_t* sums = scratch.Take<int32_t>(batch * stride);
+  BinaryProduct(kernels, linear.matrix, x, batch, sums, stride, pool);
+  kernels.dequantize({.x_sums = sums,
+                      .x_scales = x.scales,
+                      .row_scales = linear.row_scales.data(),
+                      .bias = linear.bias.data(),
+                      .rows = linear.matrix.rows,
+                      .sums_stride = stride,
+                      .batch = batch,
+                      .out = out.data,
+                      .out_stride = out.stride});
+}
+
+}  // namespace bitlm

@@ -1,0 +1,58 @@
+// The steps of the CPU network: quantization and products of a block of rows, split over threads
+// where that pays.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/base/thread_pool.h"
+#include "engine/nn/cpu_weights.h"
+#include "engine/nn/kernel_set.h"
+#include "engine/nn/scratch.h"
+
+namespace bitlm {
+
+// Quantized rows, as kernels/quantize writes them.
+struct QuantizedRows {
+  int8_t* q = nullptr;  // [batch][planes][q_stride].
+  size_t q_stride = 0;
+  int planes = 1;
+  float* scales = nullptr;    // [batch].
+  int32_t* totals = nullptr;  // [batch].
+
+  // The same from row `first` on.
+  QuantizedRows From(size_t first) const;
+};
+
+// Room for `batch` rows of `columns` values.
+QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes);
+
+// Float rows with a stride.
+struct FloatRows {
+  float* data = nullptr;  // [batch][stride].
+  size_t stride = 0;
+
+  float* Row(size_t b) const { return data + b * stride; }
+};
+
+// Room for `batch` rows of `columns` values, rows padded to whole panels.
+FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns);
+
+// `pool` when `cycles` of work on one core (an estimate) are worth waking its threads, else null.
+ThreadPool* PoolFor(double cycles, ThreadPool* pool);
+// Estimated cycles of a product of one row with `matrix`.
+double ProductCycles(const PackedMatrix& matrix);
+
+// out = matrix * x, from bias (null = 0) or onto `out` when `accumulate`.
+void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
+                  const float* bias, bool accumulate, FloatRows out, ThreadPool* pool);
+
+// sums [batch][sums_stride] = the exact product of the bits with the quantized rows.
+void BinaryProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
+                   size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool);
+
+// A binary linear layer on quantized rows: product, scales, bias ([LCY18] Algorithm 1).
+void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const QuantizedRows& x,
+                  size_t batch, FloatRows out, ThreadPool* pool);
+
+}  // namespace bitlm

@@ -1,0 +1,84 @@
+// CpuWeights: a model's tensors in the layouts that the CPU kernels read, one copy of each.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/aligned_buffer.h"
+#include "engine/model/model.h"
+
+namespace bitlm {
+
+// The matrix of a product, in panels of 16 rows (kernels/panel.h). kind is kFloat or kBinary, or
+// kNone for an absent layer.
+struct PackedMatrix {
+  MatrixKind kind = MatrixKind::kNone;
+  size_t rows = 0;
+  size_t columns = 0;
+  AlignedBuffer<float> floats;    // kFloat: [row_panels][columns][16].
+  AlignedBuffer<uint64_t> words;  // kBinary: [row_panels][groups].
+
+  size_t row_panels() const;
+  size_t groups() const;  // Of four columns.
+  uint64_t bytes() const;
+};
+
+// A lookup table, in the file's row-major layout.
+struct EmbeddingTable {
+  MatrixKind kind = MatrixKind::kNone;
+  size_t columns = 0;
+  AlignedBuffer<float> floats;  // kFloat: [V, E].
+  AlignedBuffer<uint8_t> bits;  // kBinary: [V, ceil(E / 8)].
+  float scale = 1.0f;           // kBinary.
+
+  // E values of a token's row: floats, or +scale and -scale.
+  void Row(TokenId token, float* values) const;
+  // kBinary: the row as +1 and -1, without its scale.
+  void Signs(TokenId token, int8_t* signs) const;
+  uint64_t bytes() const;
+};
+
+// A linear layer; row vectors have 16 * row_panels values.
+struct LinearWeights {
+  PackedMatrix matrix;
+  AlignedBuffer<float> row_scales;  // kBinary.
+  AlignedBuffer<float> bias;
+
+  uint64_t bytes() const;
+};
+
+struct LstmWeights {
+  PackedMatrix x;                   // [4H, input].
+  PackedMatrix h;                   // [4H, H].
+  AlignedBuffer<float> row_scales;  // kBinary: of the rows of both.
+  AlignedBuffer<float> bias;
+
+  uint64_t bytes() const;
+};
+
+struct OutputWeights {
+  PackedMatrix matrix;        // [V, E].
+  float scale = 1.0f;         // kBinary.
+  AlignedBuffer<float> bias;  // Empty without output_bias.
+
+  uint64_t bytes() const;
+};
+
+struct CpuWeights {
+  EmbeddingTable embedding;
+  LinearWeights input_projection;
+  std::vector<LstmWeights> lstm;
+  LinearWeights output_projection;
+  OutputWeights output;
+
+  // Bytes of everything above.
+  uint64_t bytes() const;
+};
+
+// Packs the tensors of a servable model. Errors: DATA_LOSS when a float value is not finite, naming
+// the tensor and the index.
+absl::StatusOr<CpuWeights> PackWeights(const Model& model);
+
+}  // namespace bitlm

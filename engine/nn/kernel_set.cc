@@ -1,0 +1,26 @@
+#include "engine/nn/kernel_set.h"
+
+#include <string_view>
+
+namespace bitlm {
+
+KernelSet SelectKernels(uint32_t features) {
+  const auto& binary_gemm = Select(BinaryGemmVariants(), features);
+  const auto& float_gemm = Select(FloatGemmVariants(), features);
+  KernelSet kernels;
+  kernels.binary_gemm = binary_gemm.run;
+  kernels.float_gemm = float_gemm.run;
+  kernels.quantize = Select(QuantizeVariants(), features).run;
+  kernels.dequantize = Select(DequantizeVariants(), features).run;
+  kernels.lstm_cell = Select(LstmCellVariants(), features).run;
+  kernels.softmax_tile = Select(SoftmaxTileVariants(), features).run;
+  kernels.count_before = Select(CountBeforeVariants(), features).run;
+  kernels.name = binary_gemm.name;
+  // "avx512_vnni" has "avx512" in it: its float products are understood.
+  if (std::string_view(binary_gemm.name).find(float_gemm.name) == std::string_view::npos) {
+    kernels.name += std::string("+") + float_gemm.name;
+  }
+  return kernels;
+}
+
+}  // namespace bitlm

@@ -1,0 +1,30 @@
+// KernelSet: the kernels that one loaded model runs, chosen once from the CPU's features.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/kernels/binary_gemm/binary_gemm.h"
+#include "engine/kernels/dequantize/dequantize.h"
+#include "engine/kernels/float_gemm/float_gemm.h"
+#include "engine/kernels/lstm_cell/lstm_cell.h"
+#include "engine/kernels/output_softmax/output_softmax.h"
+#include "engine/kernels/quantize/quantize.h"
+
+namespace bitlm {
+
+struct KernelSet {
+  BinaryGemmFn* binary_gemm = nullptr;
+  FloatGemmFn* float_gemm = nullptr;
+  QuantizeFn* quantize = nullptr;
+  DequantizeFn* dequantize = nullptr;
+  LstmCellFn* lstm_cell = nullptr;
+  SoftmaxTileFn* softmax_tile = nullptr;
+  CountBeforeFn* count_before = nullptr;
+  std::string name;  // Of the products: "avx512_vnni", or "portable+avx512" where they differ.
+};
+
+// The fastest variant of every kernel that `features` (cpu::Feature bits) can run.
+KernelSet SelectKernels(uint32_t features);
+
+}  // namespace bitlm

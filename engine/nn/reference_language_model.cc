@@ -1,0 +1,226 @@
+// The reference: the equations in double precision and plain loops, inputs not quantized. It
+// specifies the network and bounds the error of the others; only its states are floats, because
+// the interface's are.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/status.h"
+#include "engine/nn/language_model.h"
+
+namespace bitlm {
+namespace {
+
+using Vector = std::vector<double>;
+
+// A matrix with its scales multiplied in. Transposed, so that the loop over rows is the inner one.
+struct Matrix {
+  size_t rows = 0;
+  size_t columns = 0;
+  std::vector<double> values;  // [columns][rows].
+
+  bool empty() const { return values.empty(); }
+  // y += W x.
+  void AddProduct(const Vector& x, Vector* y) const {
+    for (size_t k = 0; k < columns; ++k) {
+      const double* column = values.data() + k * rows;
+      for (size_t r = 0; r < rows; ++r) (*y)[r] += column[r] * x[k];
+    }
+  }
+};
+
+struct Linear {
+  Matrix weight;
+  Vector bias;
+  Vector Apply(const Vector& x) const {
+    Vector y = bias;
+    weight.AddProduct(x, &y);
+    return y;
+  }
+};
+
+struct Lstm {
+  Matrix x;
+  Matrix h;
+  Vector bias;
+};
+
+// Element (row, column) of a float or packed binary tensor with `columns` columns, without scale.
+double Element(const Tensor& tensor, size_t columns, size_t row, size_t column) {
+  if (tensor.dtype == DType::kF32) return tensor.f32()[row * columns + column];
+  const size_t row_bytes = (columns + 7) / 8;
+  return ((tensor.u8()[row * row_bytes + column / 8] >> (column % 8)) & 1) != 0 ? 1.0 : -1.0;
+}
+
+double Sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+class ReferenceLanguageModel final : public LanguageModel {
+ public:
+  explicit ReferenceLanguageModel(std::shared_ptr<const Model> model) : model_(std::move(model)) {
+    const ModelConfig& c = config();
+    hidden_ = static_cast<size_t>(c.hidden_size);
+    embedding_ = static_cast<size_t>(c.embedding_size);
+    vocabulary_ = static_cast<size_t>(c.vocabulary_size);
+    if (c.input_projection != MatrixKind::kNone) {
+      input_projection_ = LoadLinear("input_projection", hidden_, embedding_);
+    }
+    for (int layer = 0; layer < c.layers; ++layer) {
+      const std::string prefix = absl::StrFormat("lstm.%d.", layer);
+      const std::string scale = prefix + "scale";
+      const size_t input = static_cast<size_t>(c.LstmInputSize(layer));
+      lstm_.push_back({.x = Load(prefix + "weight_x", scale, 4 * hidden_, input),
+                       .h = Load(prefix + "weight_h", scale, 4 * hidden_, hidden_),
+                       .bias = LoadVector(prefix + "bias")});
+    }
+    if (c.output_projection != MatrixKind::kNone) {
+      output_projection_ = LoadLinear("output_projection", embedding_, hidden_);
+    }
+    output_.weight =
+        Load("output_embedding.weight", "output_embedding.scale", vocabulary_, embedding_);
+    output_.bias = c.output_bias ? LoadVector("output_bias") : Vector(vocabulary_, 0.0);
+  }
+
+  const Model& model() const override { return *model_; }
+  size_t state_size() const override { return lstm_.size() * 2 * hidden_; }
+  std::string description() const override { return "reference"; }
+  uint64_t weight_bytes() const override {
+    uint64_t values = Values(input_projection_) + Values(output_projection_) + Values(output_);
+    for (const Lstm& lstm : lstm_) {
+      values += lstm.x.values.size() + lstm.h.values.size() + lstm.bias.size();
+    }
+    return values * sizeof(double) + WeightBytes(config());
+  }
+
+  void Advance(std::span<const TokenId> tokens, std::span<const float* const> states,
+               std::span<float* const> next, ThreadPool* pool) const override {
+    ForRows(tokens.size(), pool, [&](size_t b) { Step(tokens[b], states[b], next[b]); });
+  }
+
+  void Output(std::span<const OutputRow> rows, ThreadPool* pool) const override {
+    ForRows(rows.size(), pool, [&](size_t b) { Row(rows[b]); });
+  }
+
+ private:
+  static uint64_t Values(const Linear& linear) {
+    return linear.weight.values.size() + linear.bias.size();
+  }
+
+  static void ForRows(size_t count, ThreadPool* pool, const std::function<void(size_t)>& body) {
+    if (pool != nullptr) return pool->ParallelFor(count, body);
+    for (size_t b = 0; b < count; ++b) body(b);
+  }
+
+  Vector LoadVector(const std::string& name) const {
+    const std::span<const float> values = model_->tensors.at(name).f32();
+    return Vector(values.begin(), values.end());
+  }
+
+  // Packed matrices have a scale for each row or one for all.
+  Matrix Load(const std::string& name, const std::string& scale_name, size_t rows,
+              size_t columns) const {
+    const Tensor& tensor = model_->tensors.at(name);
+    Vector scale(1, 1.0);
+    if (tensor.dtype == DType::kU8) scale = LoadVector(scale_name);
+    Matrix matrix{.rows = rows, .columns = columns, .values = Vector(rows * columns)};
+    for (size_t r = 0; r < rows; ++r) {
+      const double row_scale = scale[scale.size() == 1 ? 0 : r];
+      for (size_t k = 0; k < columns; ++k) {
+        matrix.values[k * rows + r] = row_scale * Element(tensor, columns, r, k);
+      }
+    }
+    return matrix;
+  }
+
+  Linear LoadLinear(const std::string& name, size_t rows, size_t columns) const {
+    return {.weight = Load(name + ".weight", name + ".scale", rows, columns),
+            .bias = LoadVector(name + ".bias")};
+  }
+
+  void Step(TokenId token, const float* state, float* next) const {
+    // [LCY18] equation 2: the embedding is a look-up.
+    const Tensor& table = model_->tensors.at("embedding.weight");
+    const double scale =
+        table.dtype == DType::kU8 ? model_->tensors.at("embedding.scale").f32()[0] : 1.0;
+    Vector x(embedding_);
+    for (size_t k = 0; k < embedding_; ++k) {
+      x[k] = scale * Element(table, embedding_, static_cast<size_t>(token), k);
+    }
+    if (!input_projection_.weight.empty()) x = input_projection_.Apply(x);  // Equation 9.
+    // Equation 3, gates in the order i f g o.
+    for (size_t layer = 0; layer < lstm_.size(); ++layer) {
+      const size_t offset = layer * 2 * hidden_;
+      Vector gates = lstm_[layer].bias;
+      lstm_[layer].x.AddProduct(x, &gates);
+      if (state != nullptr) {
+        lstm_[layer].h.AddProduct(Vector(state + offset, state + offset + hidden_), &gates);
+      }
+      Vector h(hidden_);
+      for (size_t j = 0; j < hidden_; ++j) {
+        const double previous = state == nullptr ? 0.0 : state[offset + hidden_ + j];
+        const double c = Sigmoid(gates[hidden_ + j]) * previous +
+                         Sigmoid(gates[j]) * std::tanh(gates[2 * hidden_ + j]);
+        h[j] = Sigmoid(gates[3 * hidden_ + j]) * std::tanh(c);
+        next[offset + hidden_ + j] = static_cast<float>(c);
+      }
+      for (size_t j = 0; j < hidden_; ++j) next[offset + j] = static_cast<float>(h[j]);
+      x = std::move(h);
+    }
+  }
+
+  void Row(const OutputRow& row) const {
+    const float* h = row.state + (lstm_.size() - 1) * 2 * hidden_;
+    Vector z(h, h + hidden_);
+    if (!output_projection_.weight.empty()) z = output_projection_.Apply(z);  // Equation 9.
+    const Vector logits = output_.Apply(z);
+    const double max = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    for (const double logit : logits) sum += std::exp(logit - max);
+    const double log_sum = max + std::log(sum);
+    const auto before = [&](size_t a, size_t b) {
+      return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+    };
+    for (size_t i = 0; i < row.targets.size(); ++i) {
+      const size_t target = static_cast<size_t>(row.targets[i]);
+      row.logprobs[i] = static_cast<float>(logits[target] - log_sum);
+      if (row.ranks == nullptr) continue;
+      row.ranks[i] = 1;
+      for (size_t v = 0; v < vocabulary_; ++v) row.ranks[i] += before(v, target) ? 1 : 0;
+    }
+    if (row.top_k <= 0) return;
+    std::vector<size_t> order(vocabulary_);
+    std::iota(order.begin(), order.end(), size_t{0});
+    const size_t k = std::min(static_cast<size_t>(row.top_k), vocabulary_);
+    std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(k), order.end(),
+                      before);
+    for (size_t i = 0; i < k; ++i) {
+      row.top[i] = {.token = static_cast<TokenId>(order[i]),
+                    .logprob = static_cast<float>(logits[order[i]] - log_sum)};
+    }
+  }
+
+  const std::shared_ptr<const Model> model_;
+  size_t hidden_ = 0;
+  size_t embedding_ = 0;
+  size_t vocabulary_ = 0;
+  Linear input_projection_;
+  std::vector<Lstm> lstm_;
+  Linear output_projection_;
+  Linear output_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeReferenceLanguageModel(
+    std::shared_ptr<const Model> model) {
+  BITLM_RETURN_IF_ERROR(CheckServable(model->config));
+  return std::make_shared<const ReferenceLanguageModel>(std::move(model));
+}
+
+}  // namespace bitlm
