@@ -58,7 +58,18 @@ function(bitlm_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE BITLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              BITLM_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  # Names tell the build that a test comes from, as scripts/test runs several at once.
+  set(prefix "")
+  if(BITLM_SANITIZE STREQUAL "address")
+    set(prefix asan.)
+  elseif(BITLM_SANITIZE STREQUAL "thread")
+    set(prefix tsan.)
+  endif()
+  if(BITLM_SANITIZE AND slow IN_LIST arg_LABELS)
+    list(APPEND arg_LABELS slow-sanitized)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}"
+    PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
 # bitlm_benchmark(NAME SOURCES … LIBS …): a benchmark program in build/<preset>/bin.
