@@ -13,6 +13,13 @@ namespace {
 
 constexpr size_t kMaxDepth = 16;
 
+// Enough of a key to find it; a damaged one may be long or unprintable.
+std::string Printable(std::string_view key) {
+  std::string out;
+  for (char c : key.substr(0, 64)) out.push_back(c >= ' ' && c <= '~' ? c : '?');
+  return out;
+}
+
 std::string Position(std::string_view text, size_t offset) {
   const std::string_view before = text.substr(0, std::min(offset, text.size()));
   const auto line = 1 + std::count(before.begin(), before.end(), '\n');
@@ -53,6 +60,7 @@ class Validator : public nlohmann::json_sax<Json> {
     return true;
   }
   bool key(string_t& key) override {
+    last_key_ = key;
     if (keys_.back().insert(key).second) return true;
     status_ = absl::DataLossError(absl::StrFormat("%s: %s: repeated key", source_, Quote(key)));
     return false;
@@ -68,18 +76,19 @@ class Validator : public nlohmann::json_sax<Json> {
   }
 
  private:
-  static std::string Quote(const std::string& key) { return "\"" + key.substr(0, 64) + "\""; }
+  static std::string Quote(std::string_view key) { return "\"" + Printable(key) + "\""; }
 
   bool CheckDepth() {
     if (keys_.size() <= kMaxDepth) return true;
-    status_ = absl::DataLossError(
-        absl::StrFormat("%s: nested more than %d levels deep", source_, kMaxDepth));
+    status_ = absl::DataLossError(absl::StrFormat("%s: %s: nested more than %d levels deep",
+                                                  source_, Quote(last_key_), kMaxDepth));
     return false;
   }
 
   std::string_view text_;
   std::string_view source_;
   std::vector<std::set<std::string>> keys_;  // Of each open object; empty for an array.
+  std::string last_key_;
   absl::Status status_;
 };
 
@@ -100,10 +109,7 @@ JsonReader::JsonReader(const Json& object, std::string_view source, std::string 
     : object_(&object), source_(source), path_(std::move(path)) {}
 
 std::string JsonReader::PathOf(std::string_view key) const {
-  // A damaged key may be long or unprintable; enough of it to find it.
-  std::string path = path_.empty() ? "" : path_ + ".";
-  for (char c : key.substr(0, 64)) path.push_back(c >= ' ' && c <= '~' ? c : '?');
-  return path;
+  return (path_.empty() ? "" : path_ + ".") + Printable(key);
 }
 
 absl::Status JsonReader::Error(std::string_view key, std::string_view message) const {
