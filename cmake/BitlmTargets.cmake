@@ -22,7 +22,7 @@ function(bitlm_set_compile_options target)
     target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=thread)
   endif()
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
 endfunction()
 
 # bitlm_library(NAME SOURCES … [PUBLIC libs…] [PRIVATE libs…]): target bitlm_NAME, alias bitlm::NAME.
