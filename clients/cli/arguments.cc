@@ -1,0 +1,150 @@
+#include "clients/cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <exception>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+
+namespace bitlm::cli {
+namespace {
+
+const std::map<std::string, Format> kFormats = {
+    {"text", Format::kText}, {"tsv", Format::kTsv}, {"json", Format::kJson}};
+const std::map<std::string, client::OovPolicy> kOovPolicies = {
+    {"unk", client::OovPolicy::kUnknownWord},
+    {"fixed", client::OovPolicy::kFixed},
+    {"offset", client::OovPolicy::kOffset}};
+
+// An option with named values; `value` keeps its default unless the option is given.
+template <typename T>
+void AddChoice(CLI::App* app, const std::string& name, T& value,
+               const std::map<std::string, T>& choices, const std::string& description) {
+  app->add_option_function<std::string>(
+         name, [&value, &choices](const std::string& choice) { value = choices.at(choice); },
+         description)
+      ->check(CLI::IsMember(choices));
+}
+
+void AddFormat(CLI::App* app, Format& format) {
+  AddChoice(app, "--format", format, kFormats, "text (default), tsv, or json: one object a line");
+}
+
+void AddBase(CLI::App* app, std::string& base) {
+  app->add_option("--base", base, "Base of logarithms: e, 10 or 2")
+      ->check(CLI::IsMember({"e", "10", "2"}))
+      ->capture_default_str();
+}
+
+template <typename Options>
+void AddModel(CLI::App* app, Options& options) {
+  app->add_option("--model", options.model, "Name of the model; default: the server's only one");
+  app->add_option("--model-version", options.model_version, "Version; 0: the highest")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+CLI::App* AddScore(CLI::App& app, ScoreArguments& score, bool& no_begin, bool& no_end,
+                   bool& no_header) {
+  CLI::App* command = app.add_subcommand("score", "Log-probabilities of sentences");
+  command->add_option("sentence", score.sentences,
+                      "Sentences; without any, lines of --file. After -- they may start with -");
+  command->add_option("--file", score.file, "Sentences, one a line; -: standard input")
+      ->capture_default_str();
+  AddFormat(command, score.format);
+  AddBase(command, score.base);
+  command->add_flag("--words", score.options.words, "Also the score of every word");
+  command->add_flag("--totals-only", score.totals_only, "Only the totals, on standard output");
+  command->add_flag("--no-header", no_header, "TSV without the header line");
+  command->add_flag("--no-begin", no_begin, "The first word is context and is not scored");
+  command->add_flag("--no-end", no_end, "The end of the sentence is not scored");
+  AddChoice(command, "--oov-policy", score.options.oov_policy, kOovPolicies,
+            "Words out of vocabulary: unk (as <unk>, default), fixed (--oov-logprob), or offset "
+            "(<unk> plus --oov-logprob)");
+  command->add_option("--oov-logprob", score.options.oov_logprob, "Nats, for --oov-policy");
+  AddModel(command, score.options);
+  command->add_option("--batch-size", score.batch_size, "Sentences per request")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  return command;
+}
+
+CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
+  CLI::App* command = app.add_subcommand("next", "Most probable next words");
+  command->add_option("context", next.context, "The sentence so far; none: its start");
+  command->add_option("-k,--top-k", next.options.top_k, "Number of words")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_flag("--allow-unknown", next.options.allow_unknown, "<unk> may be an answer");
+  command->add_flag("--no-end", no_end, "</s>, the end of the sentence, may not");
+  AddFormat(command, next.format);
+  AddBase(command, next.base);
+  AddModel(command, next.options);
+  return command;
+}
+
+}  // namespace
+
+absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
+  Arguments result;
+  CLI::App app(
+      "Asks a bitlm-server for probabilities of text.\n"
+      "Examples: bitlm score \"the cat sat on the mat\"; bitlm score --file text.txt;\n"
+      "          bitlm next the cat sat on",
+      "bitlm");
+  app.set_version_flag("--version", "bitlm " BITLM_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();  // --server may stand after the command.
+  double timeout_seconds = absl::ToDoubleSeconds(result.connection.options.timeout);
+  app.add_option("--server", result.connection.options.target, "HOST:PORT of the server")
+      ->envname("BITLM_SERVER")
+      ->capture_default_str();
+  app.add_option("--timeout-seconds", timeout_seconds, "Of each request")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
+
+  bool score_no_begin = false, score_no_end = false, next_no_end = false, no_header = false;
+  CLI::App* score = AddScore(app, result.score, score_no_begin, score_no_end, no_header);
+  CLI::App* next = AddNext(app, result.next, next_no_end);
+  CLI::App* models = app.add_subcommand("models", "The server's models");
+  AddFormat(models, result.models.format);
+
+  try {
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes the last first.
+  } catch (const CLI::CallForHelp&) {
+    result.output = app.help();
+    return result;
+  } catch (const CLI::CallForVersion& version) {
+    result.output = absl::StrCat(version.what(), "\n");
+    return result;
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  if (!result.score.sentences.empty() && score->count("--file") > 0) {
+    return absl::InvalidArgumentError("sentences and --file exclude each other");
+  }
+  result.connection.options.timeout = absl::Seconds(timeout_seconds);
+  result.score.options.begin_of_sentence = !score_no_begin;
+  result.score.options.end_of_sentence = !score_no_end;
+  result.score.header = !no_header;
+  result.next.options.allow_end_of_sentence = !next_no_end;
+  result.command = score->parsed()  ? Command::kScore
+                   : next->parsed() ? Command::kNext
+                                    : Command::kModels;
+  return result;
+}
+
+double LogarithmFactor(const std::string& base) {
+  return base == "e" ? 1.0 : 1.0 / std::log(std::stod(base));
+}
+
+absl::Status Explain(const absl::Status& status) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnavailableError(
+      absl::StrCat(status.message(),
+                   "\nIs bitlm-server running? Start it, or name another with --server "
+                   "HOST:PORT or BITLM_SERVER."));
+}
+
+}  // namespace bitlm::cli

@@ -1,0 +1,115 @@
+#include "clients/cli/arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+
+namespace bitlm::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Arguments Parse(const std::vector<std::string>& args) {
+  const auto result = ParseArguments(args);
+  EXPECT_TRUE(result.ok()) << result.status();
+  return result.value_or(Arguments());
+}
+
+std::string Error(const std::vector<std::string>& args) {
+  const auto result = ParseArguments(args);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kInvalidArgument);
+  return std::string(result.status().message());
+}
+
+TEST(ArgumentsTest, ScoreReadsStandardInputByDefault) {
+  const Arguments arguments = Parse({"score"});
+  EXPECT_EQ(arguments.command, Command::kScore);
+  EXPECT_EQ(arguments.score.file, "-");
+  EXPECT_TRUE(arguments.score.sentences.empty());
+  EXPECT_TRUE(arguments.score.options.begin_of_sentence);
+  EXPECT_TRUE(arguments.score.options.end_of_sentence);
+  EXPECT_TRUE(arguments.score.header);
+}
+
+TEST(ArgumentsTest, ScoreTakesEveryOption) {
+  const Arguments arguments = Parse({"score",
+                                     "--words",
+                                     "--format",
+                                     "tsv",
+                                     "--base=2",
+                                     "--oov-policy",
+                                     "offset",
+                                     "--oov-logprob",
+                                     "-3.5",
+                                     "--no-begin",
+                                     "--no-end",
+                                     "--no-header",
+                                     "--model",
+                                     "m",
+                                     "--model-version",
+                                     "4",
+                                     "--server",
+                                     "h:1",
+                                     "--timeout-seconds",
+                                     "0.5",
+                                     "one two",
+                                     "-",
+                                     "three"});
+  EXPECT_TRUE(arguments.score.options.words);
+  EXPECT_EQ(arguments.score.format, Format::kTsv);
+  EXPECT_EQ(arguments.score.base, "2");
+  EXPECT_EQ(arguments.score.options.oov_policy, client::OovPolicy::kOffset);
+  EXPECT_EQ(arguments.score.options.oov_logprob, -3.5);
+  EXPECT_FALSE(arguments.score.options.begin_of_sentence);
+  EXPECT_FALSE(arguments.score.options.end_of_sentence);
+  EXPECT_FALSE(arguments.score.header);
+  EXPECT_EQ(arguments.score.options.model, "m");
+  EXPECT_EQ(arguments.score.options.model_version, 4);
+  EXPECT_EQ(arguments.connection.options.target, "h:1");
+  EXPECT_EQ(arguments.connection.options.timeout, absl::Milliseconds(500));
+  EXPECT_THAT(arguments.score.sentences, ElementsAre("one two", "-", "three"));
+}
+
+TEST(ArgumentsTest, NextJoinsAndLimits) {
+  const Arguments arguments = Parse({"next", "-k", "3", "--no-end", "the", "cat"});
+  EXPECT_EQ(arguments.command, Command::kNext);
+  EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
+  EXPECT_EQ(arguments.next.options.top_k, 3);
+  EXPECT_FALSE(arguments.next.options.allow_end_of_sentence);
+}
+
+TEST(ArgumentsTest, TheFlagBeatsTheEnvironment) {
+  setenv("BITLM_SERVER", "from-environment:1", 1);
+  EXPECT_EQ(Parse({"models"}).connection.options.target, "from-environment:1");
+  EXPECT_EQ(Parse({"--server=flag:2", "models"}).connection.options.target, "flag:2");
+  unsetenv("BITLM_SERVER");
+  EXPECT_EQ(Parse({"models"}).connection.options.target, "127.0.0.1:50051");
+}
+
+TEST(ArgumentsTest, RefusesWhatItDoesNotKnow) {
+  EXPECT_THAT(Error({"score", "--frobnicate"}), HasSubstr("--frobnicate"));
+  EXPECT_THAT(Error({"sing"}), HasSubstr("subcommand"));
+  EXPECT_THAT(Error({}), HasSubstr("subcommand"));
+  EXPECT_THAT(Error({"score", "--base=3"}), HasSubstr("--base"));
+  EXPECT_THAT(Error({"score", "--format=xml"}), HasSubstr("--format"));
+  EXPECT_THAT(Error({"next", "-k", "0"}), HasSubstr("--top-k"));
+  EXPECT_THAT(Error({"score", "--file", "f", "sentence"}), HasSubstr("exclude each other"));
+}
+
+TEST(ArgumentsTest, PrintsHelpAndVersion) {
+  EXPECT_THAT(Parse({"--help"}).output, HasSubstr("score"));
+  EXPECT_THAT(Parse({"score", "--help"}).output, HasSubstr("--oov-policy"));
+  EXPECT_THAT(Parse({"--version"}).output, HasSubstr("bitlm "));
+}
+
+TEST(ArgumentsTest, LogarithmFactorsAreOneOverLnOfTheBase) {
+  EXPECT_EQ(LogarithmFactor("e"), 1);
+  EXPECT_DOUBLE_EQ(std::log(1000.0) * LogarithmFactor("10"), 3);
+  EXPECT_DOUBLE_EQ(std::log(8.0) * LogarithmFactor("2"), 3);
+}
+
+}  // namespace
+}  // namespace bitlm::cli

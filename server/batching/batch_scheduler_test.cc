@@ -1,0 +1,191 @@
+#include "server/batching/batch_scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <vector>
+
+namespace bitlm {
+namespace {
+
+// Holds every batch until the test lets it go.
+class GatedExecutor : public Executor {
+ public:
+  void Execute(std::span<const Slice> slices) override {
+    MutexLock lock(mutex_);
+    items_ = 0;
+    for (const Slice& slice : slices) items_ += slice.count;
+    ++started_;
+    changed_.NotifyAll();
+    while (released_ < started_) changed_.Wait(mutex_);
+  }
+
+  // Waits until the n-th batch (from 1) is being executed; returns its number of items.
+  size_t WaitForBatch(int n) {
+    MutexLock lock(mutex_);
+    while (started_ < n) changed_.Wait(mutex_);
+    return items_;
+  }
+  // Lets the first n batches end.
+  void Release(int n) {
+    MutexLock lock(mutex_);
+    released_ = n;
+    changed_.NotifyAll();
+  }
+
+ private:
+  Mutex mutex_;
+  CondVar changed_;
+  int started_ = 0;
+  int released_ = 0;
+  size_t items_ = 0;
+};
+
+class WaitableTask : public Task {
+ public:
+  using Task::Task;
+  void Complete(absl::Status status) override { result_.set_value(std::move(status)); }
+  absl::Status Wait() { return future_.get(); }
+
+ private:
+  std::promise<absl::Status> result_;  // Throws if completed twice.
+  std::future<absl::Status> future_ = result_.get_future();
+};
+
+std::shared_ptr<WaitableTask> MakeTask(Executor* executor, std::vector<int64_t> items,
+                                       absl::Time deadline = absl::InfiniteFuture()) {
+  return std::make_shared<WaitableTask>(executor, std::move(items), deadline);
+}
+
+constexpr BatchQueueOptions kSmall = {.max_queue_tokens = 8, .max_batch_tokens = 4};
+constexpr int kAll = 1000;
+
+TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  const auto first = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(first).ok());
+  EXPECT_EQ(executor.WaitForBatch(1), 1u);
+  const auto second = MakeTask(&executor, {1}), third = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(second).ok());
+  ASSERT_TRUE(scheduler.Schedule(third).ok());
+  executor.Release(1);
+  EXPECT_EQ(executor.WaitForBatch(2), 2u);
+  executor.Release(2);
+  for (const auto& task : {first, second, third}) EXPECT_TRUE(task->Wait().ok());
+}
+
+TEST(BatchSchedulerTest, AnswersQueueFullAndRecovers) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  ASSERT_TRUE(scheduler.Schedule(MakeTask(&executor, {1})).ok());
+  executor.WaitForBatch(1);
+  const auto filler = MakeTask(&executor, {4, 4});
+  ASSERT_TRUE(scheduler.Schedule(filler).ok());
+  EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_GT(scheduler.EstimatedWait(), absl::ZeroDuration());
+  executor.Release(kAll);
+  EXPECT_TRUE(filler->Wait().ok());
+  EXPECT_TRUE(scheduler.Schedule(MakeTask(&executor, {1})).ok());
+}
+
+TEST(BatchSchedulerTest, CompletesACancelledWaitingTaskAtOnce) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  const auto running = MakeTask(&executor, {1, 4}), waiting = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(running).ok());
+  executor.WaitForBatch(1);
+  ASSERT_TRUE(scheduler.Schedule(waiting).ok());
+  scheduler.Cancel(waiting);
+  EXPECT_EQ(waiting->Wait().code(), absl::StatusCode::kCancelled);
+  scheduler.Cancel(running);
+  EXPECT_EQ(scheduler.queued_tokens(), 0);
+  executor.Release(1);  // The second batch never runs.
+  EXPECT_EQ(running->Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
+}
+
+TEST(BatchSchedulerTest, ComputesNothingForDeadTasks) {
+  std::atomic<int64_t> now = 0;
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr, [&now] { return absl::FromUnixSeconds(now); });
+  EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1}, absl::FromUnixSeconds(0))).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  const auto running = MakeTask(&executor, {1}, absl::FromUnixSeconds(5));
+  const auto waiting = MakeTask(&executor, {1}, absl::FromUnixSeconds(5));
+  ASSERT_TRUE(scheduler.Schedule(running).ok());
+  executor.WaitForBatch(1);
+  ASSERT_TRUE(scheduler.Schedule(waiting).ok());
+  now = 6;
+  executor.Release(1);
+  EXPECT_TRUE(running->Wait().ok());  // Its work was done.
+  EXPECT_EQ(waiting->Wait().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(BatchSchedulerTest, DrainsWhatItAccepted) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  const auto accepted = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(accepted).ok());
+  scheduler.Drain();
+  EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(), absl::StatusCode::kUnavailable);
+  executor.WaitForBatch(1);
+  EXPECT_FALSE(scheduler.WaitUntilIdle(absl::ZeroDuration()));
+  executor.Release(kAll);
+  EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
+  EXPECT_TRUE(accepted->Wait().ok());
+}
+
+TEST(BatchSchedulerTest, StopCompletesEverythingOnce) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  const auto running = MakeTask(&executor, {4}), waiting = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(running).ok());
+  executor.WaitForBatch(1);
+  ASSERT_TRUE(scheduler.Schedule(waiting).ok());
+  std::thread stop([&scheduler] { scheduler.Stop(); });
+  EXPECT_EQ(waiting->Wait().code(), absl::StatusCode::kUnavailable);
+  executor.Release(kAll);
+  EXPECT_TRUE(running->Wait().ok());
+  stop.join();
+}
+
+// Many threads schedule and cancel at random; every accepted task completes exactly once.
+TEST(BatchSchedulerTest, CompletesEveryTaskOnceUnderLoad) {
+  class CountingExecutor : public Executor {
+   public:
+    void Execute(std::span<const Slice> slices) override {
+      for (const Slice& slice : slices) items += slice.count;
+    }
+    std::atomic<size_t> items = 0;
+  } executor;
+  BatchScheduler scheduler({.max_queue_tokens = 200, .max_batch_tokens = 16}, nullptr);
+  std::atomic<int> refused = 0, succeeded = 0, cancelled = 0;
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 4; ++c) {
+    clients.emplace_back([&, c] {
+      for (int i = 0; i < 500; ++i) {
+        const auto task =
+            MakeTask(&executor, std::vector<int64_t>(static_cast<size_t>(1 + i % 30), 2));
+        if (!scheduler.Schedule(task).ok()) {
+          ++refused;
+          continue;
+        }
+        if ((i + c) % 3 == 0) scheduler.Cancel(task);
+        const absl::Status status = task->Wait();
+        ++(status.ok() ? succeeded : cancelled);
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(refused + succeeded + cancelled, 2000);
+  EXPECT_GT(succeeded, 0);
+  EXPECT_EQ(scheduler.queued_tokens(), 0);
+}
+
+}  // namespace
+}  // namespace bitlm

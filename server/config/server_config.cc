@@ -1,0 +1,193 @@
+#include "server/config/server_config.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <exception>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+
+namespace bitlm {
+namespace {
+
+constexpr char kDescription[] =
+    "Serves binarized LSTM language models over gRPC.\n"
+    "Every flag has an environment variable, BITLM_ and its name (BITLM_GRPC_PORT), and a key in\n"
+    "the file of --config (grpc-port = 50051). A flag wins over the environment, the environment\n"
+    "over the file, the file over the default.";
+
+std::string EnvironmentName(const std::string& flag) {
+  std::string name = "BITLM_" + flag;
+  for (char& c : name)
+    c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return name;
+}
+
+// The one list of settings: flags, environment variables and keys of the file all come from it.
+class Flags {
+ public:
+  Flags(CLI::App& app, ServerConfig& config) : app_(app) {
+    Group("Models");
+    Add("model-repository", config.model_repository, "Directory of <name>/<version>/ models");
+    AddSwitch("allow-failed-models", config.allow_failed_models,
+              "Start although a model fails to load");
+    Group("Addresses");
+    Add("grpc-address", config.grpc_address, "Address of gRPC; 0.0.0.0 for all interfaces");
+    Add("grpc-port", config.grpc_port, "Port of gRPC; 0 takes a free one", 0, 65535);
+    Add("http-address", config.http_address, "Address of /metrics, /healthz and /readyz");
+    Add("http-port", config.http_port, "Port of HTTP; 0 takes a free one", 0, 65535);
+    Add("port-file", config.port_file, "File that gets the ports in use, once the server is ready");
+    Group("Computing");
+    Add("threads", config.threads, "Threads that compute; 0: one per core", 0, 4096);
+    Add("max-queue-tokens", config.max_queue_tokens,
+        "Tokens that may wait; more is refused with RESOURCE_EXHAUSTED", 2, int64_t{1} << 40);
+    Add("max-batch-tokens", config.max_batch_tokens, "Tokens computed together", 1,
+        int64_t{1} << 30);
+    Add("max-batch-delay-ms", config.max_batch_delay_ms,
+        "How long a batch that is not full waits for more", 0, 10000);
+    Group("Limits of requests");
+    RequestLimits& limits = config.limits;
+    Add("max-sentences-per-request", limits.max_sentences_per_request,
+        "Sentences of one ScoreSentences request", 1, 1000000);
+    Add("max-words-per-sentence", limits.max_words_per_sentence, "Words of a sentence or context",
+        1, 1000000);
+    Add("max-top-k", limits.max_top_k, "Words of one NextWords answer", 1, 1000000);
+    Add("max-message-bytes", limits.max_message_bytes, "Bytes of one request message", 1024,
+        1 << 30);
+    Group("Shutdown");
+    Add("drain-delay-ms", config.drain_delay_ms,
+        "After SIGTERM, how long requests are still accepted while health says NOT_SERVING", 0,
+        600000);
+    Add("exit-timeout-ms", config.exit_timeout_ms, "Then, how long requests in flight may take", 0,
+        3600000);
+    Group("Logging");
+    Add("log-level", config.log_level, "debug, info, warning or error")
+        ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+    Add("log-format", config.log_format, "text, or json: one object a line")
+        ->check(CLI::IsMember({"text", "json"}));
+  }
+
+ private:
+  void Group(const char* group) { group_ = group; }
+
+  template <typename T>
+  CLI::Option* Add(const std::string& name, T& value, const std::string& description) {
+    return app_.add_option("--" + name, value, description)
+        ->capture_default_str()
+        ->envname(EnvironmentName(name))
+        ->group(group_);
+  }
+  template <typename T>
+  CLI::Option* Add(const std::string& name, T& value, const std::string& description, int64_t low,
+                   int64_t high) {
+    return Add(name, value, description)->check(CLI::Range(low, high));
+  }
+  void AddSwitch(const std::string& name, bool& value, const std::string& description) {
+    app_.add_flag("--" + name, value, description)
+        ->envname(EnvironmentName(name))
+        ->group(group_)
+        ->default_str(value ? "true" : "false");
+  }
+
+  CLI::App& app_;
+  std::string group_;
+};
+
+// Gives the settings of a file to the options that neither flag nor environment has set. (CLI11's
+// own set_config lets the file win over the environment.)
+void ApplyFile(CLI::App& app, const std::string& path) {
+  for (const CLI::ConfigItem& item : app.get_config_formatter()->from_file(path)) {
+    if (!item.parents.empty()) {  // CLI11 gives the opening of a section as an item of its own.
+      throw CLI::ConfigError("section [" + item.parents.front() + "]: settings have no sections");
+    }
+    CLI::Option* option = app.get_option_no_throw("--" + item.name);
+    if (option == nullptr || !option->get_configurable()) {
+      throw CLI::ConfigError("unknown key '" + item.name + "'");
+    }
+    if (option->count() > 0) continue;
+    if (option->get_expected_min() == 0) {
+      option->add_result(option->get_flag_value(option->get_name(false, false),
+                                                app.get_config_formatter()->to_flag(item)));
+    } else {
+      option->add_result(item.inputs);
+    }
+    option->run_callback();
+  }
+}
+
+absl::Status Check(const ServerConfig& config) {
+  if (config.model_repository.empty()) {
+    return absl::InvalidArgumentError("--model-repository: empty");
+  }
+  if (config.limits.max_words_per_sentence >= config.max_queue_tokens) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "--max-queue-tokens: %d, must be more than --max-words-per-sentence (%d), or the longest "
+        "sentence could never be queued",
+        config.max_queue_tokens, config.limits.max_words_per_sentence));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<ServerCommand> ParseServerCommand(const std::vector<std::string>& args) {
+  ServerCommand command;
+  CLI::App app(kDescription, "bitlm-server");
+  Flags flags(app, command.config);
+  std::string config_file;
+  bool print_config = false;
+  app.add_option("--config", config_file, "File of settings")
+      ->envname("BITLM_CONFIG")
+      ->configurable(false);
+  app.add_flag("--print-config", print_config,
+               "Print the settings in force, in the syntax of --config, and exit")
+      ->configurable(false);
+  app.set_version_flag("--version", "bitlm-server " BITLM_VERSION)->configurable(false);
+  app.get_help_ptr()->configurable(false);
+
+  try {
+    // CLI11 takes the last argument first.
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+    if (!config_file.empty()) {
+      try {
+        ApplyFile(app, config_file);
+      } catch (const CLI::Error& error) {
+        return absl::InvalidArgumentError(absl::StrCat(config_file, ": ", error.what()));
+      }
+    }
+  } catch (const CLI::CallForHelp&) {
+    command.output = app.help();
+    return command;
+  } catch (const CLI::CallForVersion& version) {
+    command.output = absl::StrCat(version.what(), "\n");
+    return command;
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(error.what());
+  } catch (const std::exception& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  if (absl::Status status = Check(command.config); !status.ok()) return status;
+  if (print_config) {
+    command.output = app.config_to_str(/*default_also=*/true, /*write_description=*/false);
+    return command;
+  }
+  command.run = true;
+  return command;
+}
+
+std::string DescribeConfig(const ServerConfig& original) {
+  ServerConfig config = original;
+  CLI::App app;
+  Flags flags(app, config);  // Not parsed: each option's default is the value that it got here.
+  std::vector<std::string> settings;
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_configurable() || option->get_name() == "--help") continue;
+    settings.push_back(absl::StrCat(option->get_name().substr(2), "=", option->get_default_str()));
+  }
+  return absl::StrJoin(settings, " ");
+}
+
+}  // namespace bitlm

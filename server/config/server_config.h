@@ -1,0 +1,83 @@
+// ServerConfig: every setting of bitlm-server, in one struct, parsed and checked once.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace bitlm {
+
+// Limits of requests; ModelService.DescribeModel tells them to clients.
+struct RequestLimits {
+  // Sentences of one ScoreSentences request. Range [1, 1000000].
+  int64_t max_sentences_per_request = 4096;
+  // Words of one sentence or context. A sentence runs in one piece, so this bounds how long one
+  // request can keep the others waiting. Range [1, 1000000].
+  int64_t max_words_per_sentence = 4096;
+  // Words of one NextWords answer. Range [1, 1000000].
+  int64_t max_top_k = 1000;
+  // Bytes of one request message. Range [1024, 1073741824].
+  int64_t max_message_bytes = 4 << 20;
+};
+
+// Defaults are those of the flags.
+struct ServerConfig {
+  // Directory of <name>/<version>/ model directories.
+  std::string model_repository = "models";
+  // Whether to start although a model fails to load.
+  bool allow_failed_models = false;
+
+  // Address and port of gRPC. Port 0 takes a free one.
+  std::string grpc_address = "127.0.0.1";
+  int grpc_port = 50051;
+  // Address and port of /metrics, /healthz and /readyz. Port 0 takes a free one.
+  std::string http_address = "127.0.0.1";
+  int http_port = 8002;
+  // Where to write the ports in use, once the server is ready: "grpc PORT\nhttp PORT\n". Empty: not
+  // written.
+  std::string port_file;
+
+  // Threads that compute. 0: one per core that this process may use.
+  int threads = 0;
+  // Tokens that may wait, all requests together. Range [2, 2^40].
+  int64_t max_queue_tokens = 262144;
+  // Tokens computed together. Range [1, 2^30].
+  int64_t max_batch_tokens = 1024;
+  // How long a batch that is not full waits for more, in milliseconds. Range [0, 10000].
+  int64_t max_batch_delay_ms = 0;
+  RequestLimits limits;
+
+  // After SIGTERM: how long health says NOT_SERVING while requests are still accepted, so that
+  // clients turn away, in milliseconds. Range [0, 600000].
+  int64_t drain_delay_ms = 300;
+  // Then: how long the requests in flight may take to end, in milliseconds. Range [0, 3600000].
+  int64_t exit_timeout_ms = 30000;
+
+  // "debug", "info", "warning" or "error".
+  std::string log_level = "info";
+  // "text" or "json" (one object a line).
+  std::string log_format = "text";
+};
+
+// What a command line asks for.
+struct ServerCommand {
+  // False: print `output` and exit 0 (--help, --version, --print-config).
+  bool run = false;
+  std::string output;
+  ServerConfig config;
+};
+
+// Reads flags, environment variables (BITLM_ and the flag's name, as in BITLM_GRPC_PORT) and the
+// file of --config (lines `grpc-port = 50051`), in this order of precedence, then defaults. `args`
+// lacks the program's name.
+// Errors: INVALID_ARGUMENT for an unknown flag or key, a value that does not parse or is out of
+// range, or settings that contradict each other, naming the setting.
+absl::StatusOr<ServerCommand> ParseServerCommand(const std::vector<std::string>& args);
+
+// All settings on one line, `name=value ...`, for the log.
+std::string DescribeConfig(const ServerConfig& config);
+
+}  // namespace bitlm

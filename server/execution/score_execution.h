@@ -1,0 +1,58 @@
+// Scoring of sentences as tasks of the scheduler.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "engine/base/thread_pool.h"
+#include "engine/nn/language_model.h"
+#include "engine/scoring/sentence_scorer.h"
+#include "server/batching/task.h"
+#include "server/metrics/server_metrics.h"
+
+namespace bitlm {
+
+// Scores the sentences of ScoreTasks, those of one batch together. Thread-safe.
+class ScoreExecutor : public Executor {
+ public:
+  // `pool` may be null; it and `metrics` outlive the executor.
+  ScoreExecutor(std::shared_ptr<const LanguageModel> model, ThreadPool* pool,
+                ModelMetrics* metrics);
+
+  void Execute(std::span<const Slice> slices) override;
+
+ private:
+  SentenceScorer scorer_;
+  ThreadPool* pool_;
+  ModelMetrics* metrics_;
+};
+
+// One ScoreSentences request. `keep_alive` holds what owns the executor.
+class ScoreTask : public Task {
+ public:
+  using Done = std::function<void(absl::Status, ScoreTask&)>;
+
+  ScoreTask(Executor* executor, std::shared_ptr<const void> keep_alive,
+            std::vector<TokenizedSentence> sentences, const ScoreOptions& options,
+            absl::Time deadline, Done done);
+
+  void Complete(absl::Status status) override { done_(std::move(status), *this); }
+
+  const std::vector<TokenizedSentence>& sentences() const { return sentences_; }
+  const ScoreOptions& options() const { return options_; }
+  // [sentences], in their order; filled when the task completes with OK.
+  std::vector<SentenceScore>& scores() { return scores_; }
+
+ private:
+  std::shared_ptr<const void> keep_alive_;
+  std::vector<TokenizedSentence> sentences_;
+  ScoreOptions options_;
+  std::vector<SentenceScore> scores_;
+  Done done_;
+};
+
+}  // namespace bitlm

@@ -1,0 +1,13 @@
+// The log of bitlm-server: lines on standard error, as text or JSON.
+#pragma once
+
+#include <string>
+
+namespace bitlm {
+
+// Sets up spdlog's default logger. `level`: "debug", "info", "warning", "error"; `format`: "text"
+// ("2026-01-31T12:00:00.123Z info message") or "json" ({"time", "level", "message"}). Messages of
+// protobuf go to level debug: they are caused by what clients send.
+void SetUpLogging(const std::string& level, const std::string& format);
+
+}  // namespace bitlm

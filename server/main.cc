@@ -1,0 +1,64 @@
+// bitlm-server: flags to config to Server.
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/cpu_features.h"
+#include "engine/base/file.h"
+#include "server/config/server_config.h"
+#include "server/logging.h"
+#include "server/server.h"
+#include "server/signals.h"
+
+namespace {
+
+constexpr int kUsageError = 2;
+
+absl::Status WritePortFile(const std::string& path, const bitlm::Server& server) {
+  if (path.empty()) return absl::OkStatus();
+  return bitlm::WriteFileAtomically(
+      path, absl::StrFormat("grpc %d\nhttp %d\n", server.grpc_port(), server.http_port()));
+}
+
+int Run(const bitlm::ServerConfig& config) {
+  bitlm::SetUpLogging(config.log_level, config.log_format);
+  spdlog::info("bitlm-server {}: {}", BITLM_VERSION, bitlm::DescribeConfig(config));
+  auto server = bitlm::Server::Start(config);
+  absl::Status status = server.status();
+  if (status.ok()) status = WritePortFile(config.port_file, **server);
+  if (!status.ok()) {
+    spdlog::error("cannot start: {}", std::string(status.message()));
+    return 1;
+  }
+  const int signal = bitlm::WaitForStopSignal();
+  bitlm::ExitOnNextStopSignal();
+  spdlog::info("signal {}: draining", signal);
+  if (!(*server)->Stop()) {
+    spdlog::error("stopped with requests unfinished: --exit-timeout-ms was over");
+    return 1;
+  }
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bitlm::BlockStopSignals();
+  const auto command = bitlm::ParseServerCommand(std::vector<std::string>(argv + 1, argv + argc));
+  absl::Status status = command.status();
+  if (status.ok()) status = bitlm::cpu::CheckIsaSetting();
+  if (!status.ok()) {
+    std::fprintf(stderr, "bitlm-server: %s\nTry bitlm-server --help.\n",
+                 std::string(status.message()).c_str());
+    return kUsageError;
+  }
+  if (!command->run) {
+    std::fputs(command->output.c_str(), stdout);
+    return 0;
+  }
+  return Run(command->config);
+}

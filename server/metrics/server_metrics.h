@@ -1,0 +1,77 @@
+// ServerMetrics: the one catalogue of what bitlm-server measures, as docs/operations.md lists it.
+//
+// Prometheus stays behind this header. Names follow Prometheus' conventions: base units, counters
+// end in _total; labels come from configuration and code, never from requests.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/batching/batch_scheduler.h"
+
+namespace bitlm {
+
+// Counters of one loaded model. Thread-safe.
+class ModelMetrics {
+ public:
+  virtual ~ModelMetrics() = default;
+  // Sentences were scored: `tokens` log-probabilities of which `oov_tokens` were of words out of
+  // vocabulary, from `steps` LSTM steps.
+  virtual void OnScored(int64_t sentences, int64_t tokens, int64_t oov_tokens, int64_t steps) = 0;
+  // Next words were found for this many contexts.
+  virtual void OnNextWords(int64_t contexts) = 0;
+};
+
+// What is constant about a loaded model.
+struct ModelFacts {
+  std::string name;
+  int64_t version = 0;
+  std::string preset;
+  std::string device;  // "cpu:avx512_vnni".
+  uint64_t weight_bytes = 0;
+  uint64_t vocabulary_bytes = 0;
+  absl::Duration load_time;
+};
+
+// Why a request was refused before it was computed.
+enum class RejectReason { kInvalid, kNotFound, kQueueFull, kDeadline, kDraining };
+
+// All metrics of a server. Thread-safe.
+class ServerMetrics : public BatchObserver {
+ public:
+  // `cpu` describes the instruction sets in use, for bitlm_build_info.
+  ServerMetrics(std::string_view version, std::string_view cpu);
+  ~ServerMetrics() override;
+
+  // An RPC started; ended, with the gRPC name of its code ("OK", "NOT_FOUND"); was refused.
+  // `service` is the full name, "bitlm.v1.ModelService".
+  void OnCallStarted(std::string_view service, std::string_view method);
+  void OnCallHandled(std::string_view service, std::string_view method, std::string_view code,
+                     absl::Duration duration);
+  void OnRejected(RejectReason reason);
+
+  // Registers a model; the result lives as long as this.
+  ModelMetrics* AddModel(const ModelFacts& facts);
+  // Whether a model takes requests.
+  void SetModelReady(const std::string& name, int64_t version, bool ready);
+  // A model of the repository could not be loaded.
+  void OnModelLoadFailed();
+
+  void OnQueueTokens(int64_t tokens) override;
+  void OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) override;
+  void OnExecuted(absl::Duration compute_time) override;
+
+  // Everything in the Prometheus text format.
+  std::string Expose() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bitlm

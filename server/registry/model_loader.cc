@@ -1,0 +1,32 @@
+#include "server/registry/model_loader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status.h"
+#include "engine/scoring/model_loading.h"
+
+namespace bitlm {
+
+absl::StatusOr<LoadResult> LoadRepository(const std::string& repository) {
+  BITLM_ASSIGN_OR_RETURN(const std::vector<ModelLocation> locations, ListModels(repository));
+  if (locations.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        repository,
+        ": no model; expected <name>/<version>/config.json, as in english/1/config.json"));
+  }
+  LoadResult result;
+  for (const ModelLocation& location : locations) {
+    const absl::Time start = absl::Now();
+    auto model = LoadLanguageModel(location.directory);
+    if (model.ok()) {
+      result.loaded.push_back(
+          {location.name, location.version, *std::move(model), absl::Now() - start});
+    } else {
+      result.failed.emplace_back(location, model.status());
+    }
+  }
+  return result;
+}
+
+}  // namespace bitlm

@@ -1,0 +1,67 @@
+// ModelRegistry: the loaded models by name and version.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/mutex.h"
+#include "engine/base/thread_pool.h"
+#include "engine/nn/language_model.h"
+#include "server/execution/next_words_execution.h"
+#include "server/execution/score_execution.h"
+#include "server/metrics/server_metrics.h"
+
+namespace bitlm {
+
+// One loaded version of a model and what computes its requests. A request holds the shared_ptr for
+// its whole life, so a model is freed by its last user.
+struct ServedModel {
+  // `pool` (may be null) and `metrics` outlive this.
+  ServedModel(std::string model_name, int64_t model_version,
+              std::shared_ptr<const LanguageModel> language_model, ThreadPool* pool,
+              ModelMetrics* metrics)
+      : name(std::move(model_name)),
+        version(model_version),
+        model(std::move(language_model)),
+        score(model, pool, metrics),
+        next_words(model, pool, metrics) {}
+
+  const std::string name;
+  const int64_t version;
+  const std::shared_ptr<const LanguageModel> model;
+  // Executors are mutable because a task names its executor; they hold no state of requests.
+  mutable ScoreExecutor score;
+  mutable NextWordsExecutor next_words;
+};
+
+// Thread-safe.
+class ModelRegistry {
+ public:
+  // Adds a version, or replaces it.
+  void Add(std::shared_ptr<const ServedModel> model);
+
+  // The model of this name (empty: the only one) and version (0: the highest). Errors:
+  // INVALID_ARGUMENT for a negative version, or no name though there are several; NOT_FOUND. The
+  // message begins with the request's field, "model" or "model_version".
+  absl::StatusOr<std::shared_ptr<const ServedModel>> Find(std::string_view name,
+                                                          int64_t version) const;
+
+  // All, by name, then version.
+  std::vector<std::shared_ptr<const ServedModel>> List() const;
+  // Whether `model` is the highest version of its name.
+  bool IsLatest(const ServedModel& model) const;
+  std::vector<std::string> Names() const;
+
+ private:
+  using Versions = std::map<int64_t, std::shared_ptr<const ServedModel>>;
+
+  mutable Mutex mutex_;
+  std::map<std::string, Versions, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace bitlm

@@ -1,0 +1,69 @@
+// Server: owns every part of bitlm-server, starts them in order and stops them in reverse.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/base/thread_pool.h"
+#include "grpcpp/server.h"
+#include "server/batching/batch_scheduler.h"
+#include "server/config/server_config.h"
+#include "server/metrics/http_server.h"
+#include "server/metrics/server_metrics.h"
+#include "server/registry/model_loader.h"
+#include "server/registry/model_registry.h"
+#include "server/service/language_model_service.h"
+#include "server/service/model_service.h"
+
+namespace bitlm {
+
+// Life: Start (HTTP answers from its beginning, /readyz with 503), serving, Stop. The methods are
+// called from one thread.
+class Server {
+ public:
+  // Loads the repository's models and serves them. Errors: NOT_FOUND without a model, what loading
+  // gave when a model fails and the config does not allow it, UNAVAILABLE when an address cannot be
+  // bound.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config);
+  // Serves the given models instead of the repository's.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerConfig& config,
+                                                       std::vector<LoadedModel> models);
+  // Stops at once if Stop has not been called.
+  ~Server();
+
+  // The ports in use.
+  int grpc_port() const { return grpc_port_; }
+  int http_port() const { return http_->port(); }
+
+  // Turns clients away, then ends what they have begun: health NOT_SERVING and /readyz 503; after
+  // the drain delay new requests get UNAVAILABLE; when those in flight have ended, or the exit
+  // timeout is over, everything is closed. Returns whether all of them ended.
+  bool Stop();
+
+ private:
+  explicit Server(const ServerConfig& config);
+  absl::Status StartHttp();
+  absl::Status LoadModels();
+  void AddModels(std::vector<LoadedModel> models);
+  absl::Status StartGrpc();
+  void SetHealth(bool serving);
+  HttpResponse StatusPage() const;
+
+  const ServerConfig config_;
+  const int threads_;
+  ServerMetrics metrics_;
+  ThreadPool pool_;
+  ModelRegistry registry_;
+  std::unique_ptr<BatchScheduler> scheduler_;
+  std::unique_ptr<LanguageModelService> language_model_service_;
+  std::unique_ptr<ModelService> model_service_;
+  std::unique_ptr<grpc::Server> grpc_;
+  int grpc_port_ = 0;
+  std::atomic<bool> ready_ = false;
+  std::unique_ptr<HttpServer> http_;  // Last: its handlers read the others.
+};
+
+}  // namespace bitlm

@@ -1,0 +1,45 @@
+#include "server/service/errors.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/escaping.h"
+
+namespace bitlm {
+namespace {
+
+TEST(ErrorsTest, ToGrpcStatusKeepsCodeAndMessage) {
+  const grpc::Status status = ToGrpcStatus(absl::NotFoundError("model: no such model"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(status.error_message(), "model: no such model");
+  EXPECT_EQ(status.error_details(), "");
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+}
+
+TEST(ErrorsTest, InvalidFieldCarriesABadRequest) {
+  const grpc::Status status = ToGrpcStatus(InvalidField(Element("sentences", 3), "too bad"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(status.error_message(), "sentences[3]: too bad");
+  // google.rpc.Status in its wire format, from
+  //   google.rpc.status_pb2.Status(code=3, message='sentences[3]: too bad') with Pack() of
+  //   error_details_pb2.BadRequest(field_violations=[dict(field='sentences[3]',
+  //   description='too bad')]), SerializeToString().
+  const std::string expected =
+      std::string("\x08\x03\x12\x15sentences[3]: too bad\x1a\x44\n\x29") +
+      "type.googleapis.com/google.rpc.BadRequest\x12\x17\n\x15\n\x0csentences[3]\x12\x07too bad";
+  EXPECT_EQ(absl::CHexEscape(status.error_details()), absl::CHexEscape(expected));
+}
+
+TEST(ErrorsTest, OnlyAFieldPathBecomesABadRequest) {
+  EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("Queue: full")).error_details(), "");
+  EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("no colon")).error_details(), "");
+  EXPECT_NE(ToGrpcStatus(OutOfRange("options.x_y", 3, 0, 2)).error_details(), "");
+}
+
+TEST(ErrorsTest, MessagesNameFieldValueAndLimit) {
+  EXPECT_EQ(std::string(OverLimit("sentences[0]", "words", 9, "max_words", 8).message()),
+            "sentences[0]: 9 words, more than max_words (8)");
+  EXPECT_EQ(std::string(OutOfRange("top_k", -1, 0, 5).message()), "top_k: -1, must be from 0 to 5");
+}
+
+}  // namespace
+}  // namespace bitlm

@@ -1,0 +1,117 @@
+#include "server/service/score_request.h"
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/status.h"
+#include "server/service/errors.h"
+
+namespace bitlm {
+namespace {
+
+constexpr double kMaxOovLogprob = 1e6;
+
+void AddWord(std::string_view word, TokenId id, bool oov, size_t position,
+             const SentenceScore& score, v1::SentenceScore* out) {
+  v1::WordScore* item = out->add_words();
+  item->set_word(std::string(word));
+  item->set_id(id);
+  item->set_logprob(score.token_logprobs[position]);
+  item->set_oov(oov);
+  item->set_rank(score.token_ranks[position]);
+}
+
+}  // namespace
+
+absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options) {
+  ScoreOptions result;
+  if (options.has_begin_of_sentence()) result.begin_of_sentence = options.begin_of_sentence();
+  if (options.has_end_of_sentence()) result.end_of_sentence = options.end_of_sentence();
+  switch (options.oov_policy()) {
+    case v1::OOV_POLICY_UNSPECIFIED:
+    case v1::OOV_POLICY_UNKNOWN_WORD:
+      result.oov_policy = OovPolicy::kAsUnknown;
+      break;
+    case v1::OOV_POLICY_FIXED:
+      result.oov_policy = OovPolicy::kFixed;
+      break;
+    case v1::OOV_POLICY_OFFSET:
+      result.oov_policy = OovPolicy::kOffset;
+      break;
+    default:
+      return InvalidField("options.oov_policy",
+                          absl::StrFormat("unknown value %d", options.oov_policy()));
+  }
+  const double oov_logprob = options.oov_logprob();
+  if (!(std::abs(oov_logprob) <= kMaxOovLogprob)) {  // Also when it is not a number.
+    return InvalidField("options.oov_logprob", "must be from -1e6 to 1e6");
+  }
+  if (result.oov_policy == OovPolicy::kFixed && oov_logprob > 0) {
+    return InvalidField("options.oov_logprob",
+                        "must be at most 0 with OOV_POLICY_FIXED: it is the logarithm of a "
+                        "probability");
+  }
+  if (result.oov_policy == OovPolicy::kAsUnknown && oov_logprob != 0) {
+    return InvalidField("options.oov_logprob",
+                        "needs options.oov_policy OOV_POLICY_FIXED or OOV_POLICY_OFFSET");
+  }
+  result.oov_logprob = oov_logprob;
+  result.want_ranks = options.include_words();
+  return result;
+}
+
+absl::StatusOr<std::vector<TokenizedSentence>> TokenizeSentences(
+    const v1::ScoreSentencesRequest& request, const Model& model, const RequestLimits& limits) {
+  if (request.sentences_size() > limits.max_sentences_per_request) {
+    return OverLimit("sentences", "sentences", request.sentences_size(),
+                     "max_sentences_per_request", limits.max_sentences_per_request);
+  }
+  std::vector<TokenizedSentence> sentences;
+  sentences.reserve(static_cast<size_t>(request.sentences_size()));
+  for (int i = 0; i < request.sentences_size(); ++i) {
+    absl::StatusOr<TokenizedSentence> sentence = Tokenize(model, request.sentences(i));
+    const std::string field = Element("sentences", static_cast<size_t>(i));
+    if (!sentence.ok()) return InvalidField(field, ToStd(sentence.status().message()));
+    const auto words = static_cast<int64_t>(sentence->tokens.size());
+    if (words > limits.max_words_per_sentence) {
+      return OverLimit(field, "words", words, "max_words_per_sentence",
+                       limits.max_words_per_sentence);
+    }
+    sentences.push_back(*std::move(sentence));
+  }
+  return sentences;
+}
+
+v1::ScoreSentencesResponse MakeScoreResponse(const ServedModel& model, bool include_words,
+                                             ScoreTask& task) {
+  v1::ScoreSentencesResponse response;
+  response.set_model(model.name);
+  response.set_model_version(model.version);
+  const Vocabulary& vocabulary = model.model->vocabulary();
+  const ScoreOptions& options = task.options();
+  for (size_t i = 0; i < task.sentences().size(); ++i) {
+    const TokenizedSentence& sentence = task.sentences()[i];
+    const SentenceScore& score = task.scores()[i];
+    v1::SentenceScore* out = response.add_scores();
+    out->set_logprob(score.logprob);
+    out->set_word_count(static_cast<int32_t>(sentence.tokens.size()));
+    out->set_token_count(static_cast<int32_t>(score.token_logprobs.size()));
+    out->set_oov_count(score.oov_count);
+    out->set_oov_logprob(score.oov_logprob);
+    if (!include_words) continue;
+    const size_t first = options.begin_of_sentence ? 0 : 1;
+    size_t position = 0;
+    for (size_t w = first; w < sentence.tokens.size(); ++w) {
+      AddWord(sentence.words[w], sentence.tokens[w], sentence.oov[w], position++, score, out);
+    }
+    if (position < score.token_logprobs.size()) {
+      AddWord(kEndOfSentence, vocabulary.end_of_sentence_id(), false, position, score, out);
+    }
+  }
+  return response;
+}
+
+}  // namespace bitlm

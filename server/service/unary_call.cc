@@ -1,0 +1,79 @@
+#include "server/service/unary_call.h"
+
+#include <algorithm>
+#include <string>
+
+#include "grpcpp/impl/codegen/proto_utils.h"
+#include "grpcpp/support/proto_buffer_writer.h"
+#include "server/service/errors.h"
+
+namespace bitlm {
+namespace {
+
+RejectReason Reason(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      return RejectReason::kNotFound;
+    case absl::StatusCode::kResourceExhausted:
+      return RejectReason::kQueueFull;
+    case absl::StatusCode::kDeadlineExceeded:
+      return RejectReason::kDeadline;
+    case absl::StatusCode::kUnavailable:
+      return RejectReason::kDraining;
+    default:
+      return RejectReason::kInvalid;
+  }
+}
+
+}  // namespace
+
+UnaryCall::UnaryCall(const CallEnvironment& environment, grpc::CallbackServerContext* context,
+                     grpc::ByteBuffer* response, std::string_view service, std::string_view method)
+    : environment_(environment),
+      context_(context),
+      response_(response),
+      service_(service),
+      method_(method) {
+  environment_.metrics->OnCallStarted(service_, method_);
+}
+
+void UnaryCall::Run(std::shared_ptr<Task> task) {
+  task_ = std::move(task);
+  const absl::Status status = environment_.scheduler->Schedule(task_);
+  if (status.ok()) return;
+  if (absl::IsResourceExhausted(status)) {
+    // gRPC's retries wait this long, the reader of the trailers as well.
+    const absl::Duration wait = std::clamp(environment_.scheduler->EstimatedWait() / 2,
+                                           absl::Milliseconds(10), absl::Seconds(5));
+    context_->AddTrailingMetadata("grpc-retry-pushback-ms",
+                                  std::to_string(absl::ToInt64Milliseconds(wait)));
+  }
+  Fail(status);
+}
+
+void UnaryCall::Succeed(const google::protobuf::Message& response) {
+  bool own_buffer = false;
+  End(grpc::GenericSerialize<grpc::ProtoBufferWriter, google::protobuf::Message>(
+      response, response_, &own_buffer));
+}
+
+void UnaryCall::Fail(const absl::Status& status) {
+  if (!absl::IsCancelled(status)) environment_.metrics->OnRejected(Reason(status));
+  End(ToGrpcStatus(status));
+}
+
+void UnaryCall::End(const grpc::Status& status) {
+  code_ = status.error_code();
+  Finish(status);
+}
+
+void UnaryCall::OnCancel() {
+  if (task_ != nullptr) environment_.scheduler->Cancel(task_);
+}
+
+void UnaryCall::OnDone() {
+  environment_.metrics->OnCallHandled(service_, method_, CodeName(code_), absl::Now() - started_);
+  delete this;
+}
+
+}  // namespace bitlm
