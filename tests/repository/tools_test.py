@@ -4,6 +4,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
@@ -153,6 +154,16 @@ class CheckRepositoryTest(unittest.TestCase):
     def test_links(self):
         self.assertEqual(len(repository.check_links("README.md", "[a](nowhere.md)", ROOT)), 1)
         self.assertEqual(repository.check_links("README.md", "[a](LICENSE) [b](https://example.com)", ROOT), [])
+
+
+class DeployTest(unittest.TestCase):
+    def test_alerts_name_metrics_that_exist(self):
+        with open(os.path.join(ROOT, "deploy/prometheus/alerts.yml"), encoding="utf-8") as file:
+            used = set(re.findall(r"\bbitlm_\w+", file.read()))
+        with open(os.path.join(ROOT, "server/metrics/server_metrics.cc"), encoding="utf-8") as file:
+            known = set(re.findall(r'"(bitlm_\w+)"', file.read()))
+        self.assertTrue(used)
+        self.assertEqual({re.sub(r"_bucket$", "", name) for name in used} - known, set())
 
 
 if __name__ == "__main__":
