@@ -50,6 +50,7 @@ class CheckIncludesTest(unittest.TestCase):
             ("server/server.h", "clients/cpp/client.h"),
             ("server/server.cc", "tests/support/random_model.h"),
             ("engine/nn/cpu.cc", "engine/kernels/gemv/x86_math.h"),
+            ("engine/kernels/gemv/gemv.cc", "engine/kernels/testing.h"),
         ]:
             with self.subTest(path=path, included=included):
                 self.assertEqual(len(self.errors(path, f'"{included}"')), 1)
@@ -65,6 +66,7 @@ class CheckIncludesTest(unittest.TestCase):
             ("trainer/layers/lstm.h", "engine/model/tensor.h"),
             ("clients/cpp/client.cc", "bitlm/v1/model_service.pb.h"),
             ("engine/nn/cpu_test.cc", "tests/support/random_model.h"),
+            ("engine/kernels/gemv/gemv_test.cc", "engine/kernels/testing.h"),
             ("tests/integration/end_to_end_test.cc", "server/server.h"),
             ("engine/kernels/gemv/x86_avx512.cc", "engine/kernels/gemv/x86_math.h"),
         ]:
@@ -92,6 +94,7 @@ class CheckIncludesTest(unittest.TestCase):
             ("engine/nn/a.cc", "oneapi/dnnl/dnnl.hpp", False),
             ("engine/nn/a_test.cc", "gtest/gtest.h", True),
             ("engine/nn/a.cc", "gtest/gtest.h", False),
+            ("engine/nn/testing.h", "gtest/gtest.h", True),
             ("engine/base/mutex.h", "absl/synchronization/mutex.h", False),
         ]:
             with self.subTest(path=path, included=included):
