@@ -81,6 +81,8 @@ TEST(ModelIoTest, TargetMayExistOnlyEmpty) {
   ASSERT_THAT(WriteFileAtomically(temporary.Path("file"), "x"), IsOk());
   EXPECT_THAT(WriteModel(Sample(), temporary.Path("file")),
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("file: exists")));
+  EXPECT_THAT(WriteModel(Sample(), ""), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(WriteModel(Sample(), "/"), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(WriteModel(Sample(), temporary.Path("file/1")),
               testing::Not(IsOk()));  // Its parent is not a directory.
   EXPECT_THAT(Names(temporary.path()), testing::UnorderedElementsAre("empty", "file"));
@@ -99,6 +101,8 @@ TEST(ModelIoTest, RefusesToWriteWhatDoesNotFitTogether) {
           [](Model& m) { m.config.vocabulary_size = 11; });
   refuses("network.hidden_size", [](Model& m) { m.config.hidden_size = 0; });
   refuses("tensor \"lstm.0.bias\": missing", [](Model& m) { m.tensors.erase("lstm.0.bias"); });
+  refuses("tensor \"lstm.0.weight_h\": row 23: padding bits are not 0",
+          [](Model& m) { m.tensors.at("lstm.0.weight_h").mutable_u8()[23] |= 0x40; });
   refuses("tensor \"extra\": not one",
           [](Model& m) { m.tensors.emplace("extra", MakeTensor(DType::kF32, {1})); });
   refuses("tensor \"lstm.0.bias\": shape [25], expected [24]",

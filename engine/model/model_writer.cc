@@ -67,9 +67,10 @@ class StagingDirectory {
       renamed_ = true;
       return absl::OkStatus();
     }
+    const int error = errno;
     const std::string message = absl::StrFormat("%s: cannot rename to this name: %s",
-                                                target.string(), std::strerror(errno));
-    const bool taken = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR;
+                                                target.string(), std::strerror(error));
+    const bool taken = error == ENOTEMPTY || error == EEXIST || error == ENOTDIR;
     return taken ? absl::AlreadyExistsError(message) : absl::InternalError(message);
   }
 
@@ -106,6 +107,7 @@ absl::Status WriteModel(const Model& model, const std::string& directory) {
   }
   BITLM_RETURN_IF_ERROR(CheckTensors(model));
 
+  if (directory.empty()) return absl::InvalidArgumentError("directory: empty");
   // Absolute and without a trailing slash, so that it has a parent and a name.
   std::error_code error;
   fs::path target = fs::absolute(directory, error).lexically_normal();
