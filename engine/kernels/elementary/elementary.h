@@ -58,7 +58,7 @@ inline float Tanh(float x) {
   for (int i = 1; i < 7; ++i) p = std::fma(p, z, kTanhP[i]);
   float q = kTanhQ[0];
   for (int i = 1; i < 4; ++i) q = std::fma(q, z, kTanhQ[i]);
-  return t * p / q;
+  return t * (p / q);
 }
 
 // Natural logarithm of a positive normal number (FreeBSD msun's logf). Once per softmax row, so it

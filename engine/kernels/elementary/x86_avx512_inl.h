@@ -42,7 +42,7 @@ static inline __attribute__((always_inline)) __m512 Tanh(__m512 x) {
   for (int i = 1; i < 7; ++i) p = _mm512_fmadd_ps(p, z, _mm512_set1_ps(kTanhP[i]));
   __m512 q = _mm512_set1_ps(kTanhQ[0]);
   for (int i = 1; i < 4; ++i) q = _mm512_fmadd_ps(q, z, _mm512_set1_ps(kTanhQ[i]));
-  return _mm512_div_ps(_mm512_mul_ps(t, p), q);
+  return _mm512_mul_ps(t, _mm512_div_ps(p, q));
 }
 
 }  // namespace bitlm::avx512

@@ -37,20 +37,6 @@ void PackFloatPanels(const float* values, size_t rows, size_t columns, float* pa
   }
 }
 
-void UnpackBinaryPanelRow(const uint64_t* panels, size_t row, size_t columns, int8_t* signs) {
-  const uint64_t* panel = panels + row / kPanelRows * CeilDiv(columns, kGroupColumns);
-  const unsigned shift = static_cast<unsigned>(row % kPanelRows * kGroupColumns);
-  for (size_t column = 0; column < columns; ++column) {
-    const uint64_t word = panel[column / kGroupColumns];
-    signs[column] = ((word >> (shift + column % kGroupColumns)) & 1) != 0 ? 1 : -1;
-  }
-}
-
-void UnpackFloatPanelRow(const float* panels, size_t row, size_t columns, float* values) {
-  const float* panel = panels + row / kPanelRows * kPanelRows * columns + row % kPanelRows;
-  for (size_t column = 0; column < columns; ++column) values[column] = panel[column * kPanelRows];
-}
-
 void UnpackSigns(const uint8_t* packed_row, size_t columns, int8_t* signs) {
   for (size_t column = 0; column < columns; ++column) {
     signs[column] = ((packed_row[column / 8] >> (column % 8)) & 1) != 0 ? 1 : -1;

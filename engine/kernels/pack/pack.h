@@ -19,10 +19,6 @@ void PackBinaryPanels(const uint8_t* packed, size_t rows, size_t columns, uint64
 // matrix become 0.
 void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels);
 
-// The way back, one row of `columns` values; binary rows as +1 and -1.
-void UnpackBinaryPanelRow(const uint64_t* panels, size_t row, size_t columns, int8_t* signs);
-void UnpackFloatPanelRow(const float* panels, size_t row, size_t columns, float* values);
-
 // One row of the file's packed layout as +1 and -1.
 void UnpackSigns(const uint8_t* packed_row, size_t columns, int8_t* signs);
 
