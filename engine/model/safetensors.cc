@@ -67,7 +67,8 @@ class HeaderParser {
   // Entries in the order of their data, proven to cover [0, data_bytes) once.
   absl::StatusOr<std::vector<Entry>> ParseEntries(const Json& header, int64_t data_bytes) const {
     std::vector<Entry> entries;
-    for (const auto& [name, value] : header.items()) {
+    for (const auto& item : header.items()) {
+      const std::string& name = item.key();
       if (name == kMetadataKey) {
         BITLM_RETURN_IF_ERROR(CheckMetadata(header));
         continue;
@@ -78,7 +79,7 @@ class HeaderParser {
         return JsonReader(header, source_ + ": header", "")
             .Error(name, "not a tensor that config.json asks for");
       }
-      BITLM_ASSIGN_OR_RETURN(Entry entry, ParseEntry(value, *spec, data_bytes));
+      BITLM_ASSIGN_OR_RETURN(Entry entry, ParseEntry(item.value(), *spec, data_bytes));
       entries.push_back(entry);
     }
     for (const TensorSpec& spec : specs_) {
