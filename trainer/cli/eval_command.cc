@@ -1,0 +1,94 @@
+// bitlm-train eval: perplexity of a text by the serving engine, or by the double-precision
+// reference.
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "engine/base/file.h"
+#include "engine/base/status.h"
+#include "engine/model/tensor.h"
+#include "engine/scoring/model_loading.h"
+#include "engine/scoring/perplexity.h"
+#include "trainer/cli/commands.h"
+
+namespace bitlm::trainer {
+namespace {
+
+struct EvalArguments {
+  std::string model;
+  std::string text;
+  std::string protocol;
+  bool json = false;
+  bool reference = false;
+  int threads = 1;
+};
+
+absl::Status Eval(const EvalArguments& args) {
+  std::shared_ptr<const LanguageModel> engine;
+  if (args.reference) {
+    BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(args.model));
+    BITLM_ASSIGN_OR_RETURN(engine, MakeReferenceLanguageModel(model));
+  } else {
+    BITLM_ASSIGN_OR_RETURN(engine, LoadLanguageModel(args.model));
+  }
+  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(args.text));
+  ThreadPool pool(args.threads);
+  const ContextKind context =
+      args.protocol == "document" ? ContextKind::kDocument : ContextKind::kSentence;
+  BITLM_ASSIGN_OR_RETURN(const PerplexityResult result,
+                         EvaluateText(*engine, text, context, &pool));
+  if (args.json) {
+    const nlohmann::ordered_json out = {
+        {"model", args.model},
+        {"text", args.text},
+        {"protocol", args.protocol},
+        {"engine", engine->description()},
+        {"sentences", result.sentences},
+        {"tokens", result.tokens},
+        {"oov_tokens", result.oov_tokens},
+        {"log_probability", result.logprob},
+        {"perplexity", result.perplexity},
+        {"perplexity_excluding_oov", result.perplexity_excluding_oov},
+        {"weight_bytes", WeightBytes(engine->config())}};
+    std::printf("%s\n", out.dump(2).c_str());
+    return absl::OkStatus();
+  }
+  std::printf("protocol                  %s\n", args.protocol.c_str());
+  std::printf("sentences                 %lld\n", static_cast<long long>(result.sentences));
+  std::printf("tokens (with </s>)        %lld\n", static_cast<long long>(result.tokens));
+  std::printf("OOV tokens                %lld\n", static_cast<long long>(result.oov_tokens));
+  std::printf("log probability (nats)    %.4f\n", result.logprob);
+  std::printf("perplexity including OOV  %.4f\n", result.perplexity);
+  std::printf("perplexity excluding OOV  %.4f\n", result.perplexity_excluding_oov);
+  std::printf("weight bytes              %llu\n",
+              static_cast<unsigned long long>(WeightBytes(engine->config())));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddEvalCommand(CLI::App& app, absl::Status* status) {
+  CLI::App* command = app.add_subcommand(
+      "eval", "Perplexity of a text, one sentence a line, by the serving engine");
+  auto args = std::make_shared<EvalArguments>();
+  args->threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  command->add_option("--model,-m", args->model, "Model directory")->required();
+  command->add_option("--text,-t", args->text, "Text file; .gz is decompressed")->required();
+  command
+      ->add_option("--protocol,-p", args->protocol,
+                   "sentence: state zero at every line; document: carried over")
+      ->required()
+      ->check(CLI::IsMember({"sentence", "document"}));
+  command->add_flag("--json", args->json, "JSON output");
+  command->add_flag("--reference", args->reference,
+                    "By the double-precision reference model instead (slow)");
+  command->add_option("--threads", args->threads, "Threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->callback([args, status] { *status = Eval(*args); });
+}
+
+}  // namespace bitlm::trainer

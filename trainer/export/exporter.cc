@@ -1,0 +1,99 @@
+#include "trainer/export/exporter.h"
+
+#include <cmath>
+
+#include "engine/base/status.h"
+
+namespace bitlm::trainer {
+namespace {
+
+using Weights = Weight<FastBackend>;
+
+// A [rows, cols] tensor, packed if the parameter is binary. `value(r, c)` is the entry.
+template <typename Value>
+Tensor MatrixTensor(bool binary, int64_t rows, int64_t cols, Value value) {
+  if (!binary) {
+    Tensor tensor = MakeTensor(DType::kF32, {rows, cols});
+    auto out = tensor.mutable_f32();
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; ++c) out[static_cast<size_t>(r * cols + c)] = value(r, c);
+    }
+    return tensor;
+  }
+  const int64_t bytes = (cols + 7) / 8;
+  Tensor tensor = MakeTensor(DType::kU8, {rows, bytes});
+  auto out = tensor.mutable_u8();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      if (value(r, c) > 0)
+        out[static_cast<size_t>(r * bytes + c / 8)] |= static_cast<uint8_t>(1u << (c % 8));
+    }
+  }
+  return tensor;
+}
+
+// The transpose: models keep [outputs, inputs].
+Tensor TransposedTensor(const Parameter<float>& p) {
+  return MatrixTensor(p.binary(), p.cols, p.rows, [&](int64_t r, int64_t c) {
+    return p.value[static_cast<size_t>(c * p.cols + r)];
+  });
+}
+
+Tensor VectorTensor(const Parameter<float>& p) {
+  Tensor tensor = MakeTensor(DType::kF32, {p.cols});
+  std::copy(p.value.begin(), p.value.end(), tensor.mutable_f32().begin());
+  return tensor;
+}
+
+Tensor ScalarTensor(float value) {
+  Tensor tensor = MakeTensor(DType::kF32, {1});
+  tensor.mutable_f32()[0] = value;
+  return tensor;
+}
+
+Tensor ScaleTensor(const Parameter<float>& gamma, float alpha) {
+  Tensor tensor = MakeTensor(DType::kF32, {gamma.cols});
+  for (size_t i = 0; i < gamma.value.size(); ++i)
+    tensor.mutable_f32()[i] = alpha * std::exp(gamma.value[i]);
+  return tensor;
+}
+
+void AddLinear(const std::string& name, LinearLayer<FastBackend>& layer, TensorMap* tensors) {
+  const Parameter<float>& weight = layer.weight().parameter;
+  (*tensors)[name + ".weight"] = TransposedTensor(weight);
+  (*tensors)[name + ".bias"] = VectorTensor(layer.bias());
+  if (layer.binary()) (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), weight.alpha);
+}
+
+}  // namespace
+
+absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabulary& vocabulary,
+                                  const ModelMetadata& metadata) {
+  TensorMap tensors;
+  const Parameter<float>& table = network.embedding().table();
+  tensors["embedding.weight"] = MatrixTensor(
+      table.binary(), table.rows, table.cols,
+      [&](int64_t r, int64_t c) { return table.value[static_cast<size_t>(r * table.cols + c)]; });
+  if (table.binary()) tensors["embedding.scale"] = ScalarTensor(table.alpha);
+  if (auto* layer = network.input_projection()) AddLinear("input_projection", *layer, &tensors);
+  for (size_t l = 0; l < network.lstm().size(); ++l) {
+    LstmLayer<FastBackend>& layer = *network.lstm()[l];
+    const std::string name = "lstm." + std::to_string(l);
+    tensors[name + ".weight_x"] = TransposedTensor(layer.weight_x().parameter);
+    tensors[name + ".weight_h"] = TransposedTensor(layer.weight_h().parameter);
+    tensors[name + ".bias"] = VectorTensor(layer.bias());
+    if (layer.binary())
+      tensors[name + ".scale"] = ScaleTensor(layer.gamma(), layer.weight_x().parameter.alpha);
+  }
+  if (auto* layer = network.output_projection()) AddLinear("output_projection", *layer, &tensors);
+  const Parameter<float>& output = network.output().table().parameter;
+  tensors["output_embedding.weight"] = TransposedTensor(output);
+  if (output.binary()) tensors["output_embedding.scale"] = ScalarTensor(output.alpha);
+  return Model{.config = network.config(),
+               .metadata = metadata,
+               .vocabulary = vocabulary,
+               .tensors = std::move(tensors),
+               .golden = {}};
+}
+
+}  // namespace bitlm::trainer

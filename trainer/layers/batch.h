@@ -1,0 +1,20 @@
+// Batch: one segment of truncated back-propagation through time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace bitlm::trainer {
+
+// B parallel streams of T steps; entry t * B + b. Targets below 0 are not scored (the padding at a
+// stream's end).
+struct Batch {
+  int64_t streams = 0;           // B
+  int64_t steps = 0;             // T
+  std::vector<int32_t> inputs;   // [T * B] token ids
+  std::vector<int32_t> targets;  // [T * B] token ids, or -1
+  std::vector<uint8_t> resets;   // [T * B] 1 = the state is zero before this step
+  int64_t scored = 0;            // Targets that are not negative.
+};
+
+}  // namespace bitlm::trainer

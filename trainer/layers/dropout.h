@@ -1,0 +1,24 @@
+// Dropout (Srivastava et al. 2014) on non-recurrent connections (Zaremba et al. 2014), and its
+// variational form (Gal and Ghahramani 2016), whose mask is the same at all time steps of a
+// segment.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/base/thread_pool.h"
+
+namespace bitlm::trainer {
+
+struct DropoutMask {
+  double rate =
+      0;  // Fraction of values set to 0; the others are divided by 1 - rate. Range [0, 1).
+  uint32_t key = 0;    // Of this layer in this step.
+  int64_t period = 0;  // Rows r and r + period share a mask; 0 = all rows differ.
+};
+
+// x[r, c] *= mask[r, c]; masks are recomputed from the key, never stored, so the backward pass is
+// the same call on the gradient.
+void ApplyDropout(const DropoutMask& mask, float* x, int64_t rows, int64_t cols, ThreadPool* pool);
+void ApplyDropout(const DropoutMask& mask, double* x, int64_t rows, int64_t cols, ThreadPool* pool);
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,219 @@
+// An LSTM layer over a segment of T steps of B streams ([LCY18] section 3.1, equation 3), float or
+// binarized (section 3.3).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <vector>
+
+#include "trainer/layers/lstm_cell.h"
+#include "trainer/layers/parameter.h"
+
+namespace bitlm::trainer {
+
+// h and c of one layer, [B, H] each.
+template <typename Real>
+struct LstmState {
+  AlignedBuffer<Real> h, c;
+};
+
+// Rows are t * B + b. A binary layer has one gamma per row of {W_x, W_h} together: s = W_x^b e +
+// W_h^b h, gates = s * exp(gamma) + b.
+template <typename Backend>
+class LstmLayer {
+ public:
+  using Real = typename Backend::Real;
+
+  // `rows` >= streams * steps: padded row count of the activations; the padding stays zero.
+  LstmLayer(const Backend& backend, std::string name, int64_t streams, int64_t steps, int64_t rows,
+            int64_t inputs, int64_t hidden, bool binary, Real alpha)
+      : backend_(backend),
+        streams_(streams),
+        steps_(steps),
+        rows_(rows),
+        hidden_(hidden),
+        weight_x_(backend, name + ".weight_x", inputs, 4 * hidden, binary, alpha),
+        weight_h_(backend, name + ".weight_h", hidden, 4 * hidden, binary, alpha),
+        bias_(MakeParameter<Real>(name + ".bias", 1, 4 * hidden)),
+        x_left_(backend.MakeLeft(rows, inputs)),
+        x_transposed_(backend.MakeLeft(inputs, rows)),
+        h_left_(backend.MakeLeft(rows, hidden)),
+        h_transposed_(backend.MakeLeft(hidden, rows)),
+        gradient_left_(backend.MakeLeft(rows, 4 * hidden)),
+        gradient_right_(backend.MakeRight(rows, 4 * hidden)),
+        gates_(Size(rows, 4 * hidden)),
+        h_in_(Size(rows, hidden)),
+        c_in_(Size(rows, hidden)),
+        c_(Size(rows, hidden)),
+        tanh_c_(Size(rows, hidden)) {
+    if (binary) {
+      gamma_ = MakeParameter<Real>(name + ".gamma", 1, 4 * hidden);
+      exp_gamma_.resize(Size(1, 4 * hidden));
+    }
+  }
+
+  Weight<Backend>& weight_x() { return weight_x_; }
+  Weight<Backend>& weight_h() { return weight_h_; }
+  Parameter<Real>& bias() { return bias_; }
+  Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer.
+  bool binary() const { return weight_x_.parameter.binary(); }
+  int64_t inputs() const { return weight_x_.parameter.rows; }
+
+  void Pack() {
+    weight_x_.Pack(backend_);
+    weight_h_.Pack(backend_);
+    for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
+  }
+
+  // x [rows, inputs]; resets [T * B]; h_out [rows, H]. `state` is read and becomes the state after
+  // the segment.
+  void Forward(const Real* x, std::span<const uint8_t> resets, LstmState<Real>* state,
+               Real* h_out) {
+    const int64_t gate_cols = 4 * hidden_;
+    ForPieces([&](int64_t first, int64_t count) {
+      backend_.SetLeftRows(x + first * inputs(), count, inputs(), nullptr, first, &x_left_);
+      backend_.Multiply(x_left_, first, count, weight_x_.forward, 0, gate_cols,
+                        gates_.data() + first * gate_cols, gate_cols, false);
+    });
+    ForSlices([&](int64_t b0, int64_t count) {
+      for (int64_t t = 0; t < steps_; ++t) {
+        const int64_t row = t * streams_ + b0;
+        for (int64_t b = 0; b < count; ++b) {
+          const int64_t r = row + b;
+          Real* h_in = h_in_.data() + r * hidden_;
+          Real* c_in = c_in_.data() + r * hidden_;
+          if (resets[static_cast<size_t>(r)]) {
+            std::fill(h_in, h_in + hidden_, Real(0));
+            std::fill(c_in, c_in + hidden_, Real(0));
+            continue;
+          }
+          const Real* h =
+              t == 0 ? state->h.data() + (b0 + b) * hidden_ : h_out + (r - streams_) * hidden_;
+          const Real* c =
+              t == 0 ? state->c.data() + (b0 + b) * hidden_ : c_.data() + (r - streams_) * hidden_;
+          std::copy(h, h + hidden_, h_in);
+          std::copy(c, c + hidden_, c_in);
+        }
+        backend_.SetLeftRows(h_in_.data() + row * hidden_, count, hidden_, nullptr, row, &h_left_);
+        backend_.Multiply(h_left_, row, count, weight_h_.forward, 0, gate_cols,
+                          gates_.data() + row * gate_cols, gate_cols, true);
+        for (int64_t r = row; r < row + count; ++r) {
+          RunLstmCellForward(LstmCellForward<Real>{.hidden = hidden_,
+                                                   .factor = weight_h_.factor(),
+                                                   .scale = binary() ? exp_gamma_.data() : nullptr,
+                                                   .bias = bias_.value.data(),
+                                                   .gates = gates_.data() + r * gate_cols,
+                                                   .c_previous = c_in_.data() + r * hidden_,
+                                                   .c = c_.data() + r * hidden_,
+                                                   .tanh_c = tanh_c_.data() + r * hidden_,
+                                                   .h = h_out + r * hidden_});
+        }
+      }
+      const int64_t last = (steps_ - 1) * streams_ + b0;
+      std::copy_n(h_out + last * hidden_, count * hidden_, state->h.data() + b0 * hidden_);
+      std::copy_n(c_.data() + last * hidden_, count * hidden_, state->c.data() + b0 * hidden_);
+    });
+  }
+
+  // `x`, `resets` as in the last Forward; h_gradient [rows, H] is destroyed; x_gradient [rows,
+  // inputs]. Sets the parameters' gradients. Gradients do not flow into the state before the
+  // segment (truncated back-propagation).
+  void Backward(const Real* x, std::span<const uint8_t> resets, Real* h_gradient,
+                Real* x_gradient) {
+    const int64_t gate_cols = 4 * hidden_;
+    const Real* scale = binary() ? exp_gamma_.data() : nullptr;
+    const Real factor = weight_h_.factor();
+    ForSlices([&](int64_t b0, int64_t count) {
+      AlignedBuffer<Real> carried_h(
+          Size(count, hidden_));  // dC/dh of step t + 1 with respect to its input h.
+      AlignedBuffer<Real> carried_c(Size(count, hidden_));
+      for (int64_t t = steps_ - 1; t >= 0; --t) {
+        const int64_t row = t * streams_ + b0;
+        for (int64_t b = 0; b < count; ++b) {
+          const int64_t r = row + b;
+          Real* dh = h_gradient + r * hidden_;
+          Real* dc = carried_c.data() + b * hidden_;
+          const bool cut = t + 1 == steps_ || resets[static_cast<size_t>(r + streams_)];
+          if (cut) {
+            std::fill(dc, dc + hidden_, Real(0));
+          } else {
+            const Real* from = carried_h.data() + b * hidden_;
+            for (int64_t j = 0; j < hidden_; ++j) dh[j] += factor * from[j];
+          }
+          RunLstmCellBackward(LstmCellBackward<Real>{.hidden = hidden_,
+                                                     .gates = gates_.data() + r * gate_cols,
+                                                     .c_previous = c_in_.data() + r * hidden_,
+                                                     .tanh_c = tanh_c_.data() + r * hidden_,
+                                                     .h_gradient = dh,
+                                                     .c_gradient = dc});
+        }
+        backend_.SetLeftRows(gates_.data() + row * gate_cols, count, gate_cols, scale, row,
+                             &gradient_left_);
+        if (t > 0) {
+          backend_.Multiply(gradient_left_, row, count, weight_h_.backward, 0, hidden_,
+                            carried_h.data(), hidden_, false);
+        }
+      }
+    });
+    ForPieces([&](int64_t first, int64_t count) {
+      backend_.Multiply(gradient_left_, first, count, weight_x_.backward, 0, inputs(),
+                        x_gradient + first * inputs(), inputs(), false);
+      if (!binary()) return;
+      for (int64_t i = first * inputs(); i < (first + count) * inputs(); ++i)
+        x_gradient[i] *= weight_x_.factor();
+    });
+    backend_.SetRight(gates_.data(), gate_cols, Encode::kValue, scale, &gradient_right_);
+    backend_.SetLeftTransposed(x, rows_, inputs(), &x_transposed_);
+    backend_.MultiplyAll(x_transposed_, gradient_right_, weight_x_.parameter.gradient.data(),
+                         gate_cols, false);
+    backend_.SetLeftTransposed(h_in_.data(), rows_, hidden_, &h_transposed_);
+    backend_.MultiplyAll(h_transposed_, gradient_right_, weight_h_.parameter.gradient.data(),
+                         gate_cols, false);
+    std::fill(bias_.gradient.begin(), bias_.gradient.end(), Real(0));
+    AddColumnSums(gates_.data(), streams_ * steps_, gate_cols, bias_.gradient.data());
+    if (binary()) {
+      std::fill(gamma_.gradient.begin(), gamma_.gradient.end(), Real(0));
+      AddGammaGradient(weight_x_.parameter, gamma_.gradient.data());
+      AddGammaGradient(weight_h_.parameter, gamma_.gradient.data());
+    }
+  }
+
+ private:
+  static size_t Size(int64_t rows, int64_t cols) { return static_cast<size_t>(rows * cols); }
+
+  template <typename Body>
+  void ForPieces(const Body& body) {
+    constexpr int64_t kPiece = 64;
+    backend_.pool()->ParallelFor(static_cast<size_t>((rows_ + kPiece - 1) / kPiece),
+                                 [&](size_t piece) {
+                                   const int64_t first = static_cast<int64_t>(piece) * kPiece;
+                                   body(first, std::min(kPiece, rows_ - first));
+                                 });
+  }
+
+  // Streams are independent: each thread takes some of them through all time steps.
+  template <typename Body>
+  void ForSlices(const Body& body) {
+    constexpr int64_t kLeastStreams = 16;
+    const int64_t slices =
+        std::clamp<int64_t>(streams_ / kLeastStreams, 1, backend_.pool()->threads());
+    const int64_t width = (streams_ + slices - 1) / slices;
+    backend_.pool()->ParallelFor(static_cast<size_t>(slices), [&](size_t slice) {
+      const int64_t first = static_cast<int64_t>(slice) * width;
+      if (first < streams_) body(first, std::min(width, streams_ - first));
+    });
+  }
+
+  const Backend& backend_;
+  int64_t streams_, steps_, rows_, hidden_;
+  Weight<Backend> weight_x_, weight_h_;
+  Parameter<Real> bias_, gamma_;
+  std::vector<Real> exp_gamma_;
+  typename Backend::Left x_left_, x_transposed_, h_left_, h_transposed_, gradient_left_;
+  typename Backend::Right gradient_right_;
+  AlignedBuffer<Real> gates_;  // Products, then activations, then gradients of pre-activations.
+  AlignedBuffer<Real> h_in_, c_in_, c_, tanh_c_;
+};
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,96 @@
+// Parameter: a trained array with its gradient, and Weight: a matrix parameter with its operands
+// for products.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/base/aligned_buffer.h"
+#include "trainer/tensor/elementwise.h"
+
+namespace bitlm::trainer {
+
+template <typename Real>
+struct Parameter {
+  std::string name;
+  int64_t rows = 0, cols = 0;  // A vector is [1, n].
+  AlignedBuffer<Real>
+      value;  // [rows, cols]. Of a binary matrix: the latent values W of [LCY18] Algorithm 1.
+  AlignedBuffer<Real> gradient;  // The same shape. Of a binary matrix: dC/dW^b, which the
+                                 // straight-through estimator hands to W.
+  // alpha of [LCY18]: a binary matrix has the values -alpha and +alpha, and its latent values are
+  // kept inside [-alpha, alpha]. 0 for a float parameter.
+  Real alpha = 0;
+  // Only the rows in touched_rows (distinct) have a gradient: the input embedding.
+  bool sparse = false;
+  std::vector<int32_t> touched_rows;
+
+  bool binary() const { return alpha > 0; }
+  int64_t size() const { return rows * cols; }
+};
+
+template <typename Real>
+Parameter<Real> MakeParameter(std::string name, int64_t rows, int64_t cols, Real alpha = 0) {
+  Parameter<Real> parameter;
+  parameter.name = std::move(name);
+  parameter.rows = rows;
+  parameter.cols = cols;
+  parameter.value = AlignedBuffer<Real>(static_cast<size_t>(rows * cols));
+  parameter.gradient = AlignedBuffer<Real>(static_cast<size_t>(rows * cols));
+  parameter.alpha = alpha;
+  return parameter;
+}
+
+// A matrix that multiplies activations from the right: y = x W, stored as W [inputs, outputs], the
+// transpose of the papers' notation. Binary matrices enter products as exact signs; factor() has to
+// be applied to the product.
+template <typename Backend>
+struct Weight {
+  using Real = typename Backend::Real;
+
+  Parameter<Real> parameter;
+  typename Backend::Right forward;   // [inputs, outputs]
+  typename Backend::Right backward;  // [outputs, inputs]
+
+  Weight(const Backend& backend, std::string name, int64_t inputs, int64_t outputs, bool binary,
+         Real alpha)
+      : parameter(MakeParameter<Real>(std::move(name), inputs, outputs, binary ? alpha : Real(0))),
+        forward(backend.MakeRight(inputs, outputs)),
+        backward(backend.MakeRight(outputs, inputs)) {}
+
+  // What a product with the operands is multiplied with to be a product with the matrix.
+  Real factor() const { return parameter.binary() ? parameter.alpha : Real(1); }
+
+  // Makes the operands from the current values: once per step, before the forward pass.
+  void Pack(const Backend& backend) {
+    const Encode encode = parameter.binary() ? Encode::kSign : Encode::kValue;
+    backend.SetRight(parameter.value.data(), parameter.cols, encode, nullptr, &forward);
+    backend.SetRightTransposed(parameter.value.data(), parameter.cols, encode, &backward);
+  }
+};
+
+// dC/dgamma of [LCY18] Algorithm 2, line 2: dC/dy * s * exp(gamma), summed over the batch. With `g`
+// = dC/dW^b = x^T (dC/dy * exp(gamma)) it is, for output j, the sum over i of g[i, j] * W^b[i, j]:
+// no product is kept for it.
+template <typename Real>
+void AddGammaGradient(const Parameter<Real>& weight, Real* gamma_gradient) {
+  for (int64_t i = 0; i < weight.rows; ++i) {
+    const Real* w = weight.value.data() + i * weight.cols;
+    const Real* g = weight.gradient.data() + i * weight.cols;
+    for (int64_t j = 0; j < weight.cols; ++j)
+      gamma_gradient[j] += w[j] > 0 ? g[j] * weight.alpha : -g[j] * weight.alpha;
+  }
+}
+
+// sum[c] += sum over rows of x[r, c].
+template <typename Real>
+void AddColumnSums(const Real* x, int64_t rows, int64_t cols, Real* sum) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) sum[c] += x[r * cols + c];
+  }
+}
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,131 @@
+#include "trainer/optim/optimizer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "trainer/tensor/elementwise.h"
+#include "trainer/tensor/math.h"
+
+namespace bitlm::trainer {
+namespace {
+
+constexpr int64_t kPiece = 1 << 16;  // Values that one task updates.
+
+struct SgdArgs {
+  float rate, gradient_factor, decay, limit;
+};
+
+BITLM_CLONES void SgdUpdate(const SgdArgs& a, const float* gradient, float* value, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    float w = value[i] * a.decay - a.rate * (gradient[i] * a.gradient_factor);
+    w = w > a.limit ? a.limit : w;
+    w = w < -a.limit ? -a.limit : w;
+    value[i] = w;
+  }
+}
+
+struct AdamArgs {
+  float rate, gradient_factor, decay, limit, beta1, beta2, epsilon, second_correction;
+};
+
+BITLM_CLONES void AdamUpdate(const AdamArgs& a, const float* __restrict gradient,
+                             float* __restrict first, float* __restrict second,
+                             float* __restrict value, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const float g = gradient[i] * a.gradient_factor;
+    const float m = a.beta1 * first[i] + (1.0f - a.beta1) * g;
+    const float v = a.beta2 * second[i] + (1.0f - a.beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    float w = value[i] * a.decay - a.rate * m / (std::sqrt(v * a.second_correction) + a.epsilon);
+    w = w > a.limit ? a.limit : w;
+    w = w < -a.limit ? -a.limit : w;
+    value[i] = w;
+  }
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const OptimizerOptions& options, std::vector<Parameter<float>*> parameters,
+                     ThreadPool* pool)
+    : options_(options), parameters_(std::move(parameters)), pool_(pool) {
+  if (options_.kind != OptimizerKind::kAdam) return;
+  for (const Parameter<float>* parameter : parameters_) {
+    first_.emplace_back(static_cast<size_t>(parameter->size()));
+    second_.emplace_back(static_cast<size_t>(parameter->size()));
+  }
+}
+
+double Optimizer::GradientNorm() const {
+  double total = 0;
+  for (const Parameter<float>* parameter : parameters_) {
+    const float* gradient = parameter->gradient.data();
+    if (parameter->sparse) {
+      for (const int32_t row : parameter->touched_rows) {
+        total += SumOfSquares(gradient + row * parameter->cols, parameter->cols);
+      }
+      continue;
+    }
+    const int64_t pieces = (parameter->size() + kPiece - 1) / kPiece;
+    std::vector<double> sums(static_cast<size_t>(pieces));
+    pool_->ParallelFor(sums.size(), [&](size_t piece) {
+      const int64_t first = static_cast<int64_t>(piece) * kPiece;
+      sums[piece] = SumOfSquares(gradient + first, std::min(kPiece, parameter->size() - first));
+    });
+    for (const double sum : sums) total += sum;
+  }
+  return std::sqrt(total);
+}
+
+void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
+                       float gradient_factor) {
+  Parameter<float>& p = *parameters_[index];
+  if (p.binary()) rate *= static_cast<float>(options_.latent_lr_scale);
+  const float limit = p.binary() ? p.alpha : INFINITY;
+  const float decay =
+      p.binary() || p.rows == 1 ? 1.0f : 1.0f - rate * static_cast<float>(options_.weight_decay);
+  float* value = p.value.data() + first;
+  const float* gradient = p.gradient.data() + first;
+  if (options_.kind == OptimizerKind::kSgd) {
+    SgdUpdate({rate, gradient_factor, decay, limit}, gradient, value, count);
+    return;
+  }
+  const double corrected1 = 1.0 - std::pow(options_.beta1, static_cast<double>(steps_));
+  const double corrected2 = 1.0 - std::pow(options_.beta2, static_cast<double>(steps_));
+  AdamUpdate({.rate = rate / static_cast<float>(corrected1),
+              .gradient_factor = gradient_factor,
+              .decay = decay,
+              .limit = limit,
+              .beta1 = static_cast<float>(options_.beta1),
+              .beta2 = static_cast<float>(options_.beta2),
+              .epsilon = static_cast<float>(options_.epsilon),
+              .second_correction = static_cast<float>(1.0 / corrected2)},
+             gradient, first_[index].data() + first, second_[index].data() + first, value, count);
+}
+
+StepResult Optimizer::Step(double learning_rate) {
+  ++steps_;
+  const StepResult result{.gradient_norm = GradientNorm()};
+  float factor = 1;
+  if (options_.clip_norm > 0 && result.gradient_norm > options_.clip_norm) {
+    factor = static_cast<float>(options_.clip_norm / result.gradient_norm);
+  }
+  const auto rate = static_cast<float>(learning_rate);
+  for (size_t index = 0; index < parameters_.size(); ++index) {
+    const Parameter<float>& parameter = *parameters_[index];
+    if (parameter.sparse) {
+      pool_->ParallelFor(parameter.touched_rows.size(), [&](size_t i) {
+        Update(index, parameter.touched_rows[i] * parameter.cols, parameter.cols, rate, factor);
+      });
+      continue;
+    }
+    pool_->ParallelFor(
+        static_cast<size_t>((parameter.size() + kPiece - 1) / kPiece), [&](size_t piece) {
+          const int64_t first = static_cast<int64_t>(piece) * kPiece;
+          Update(index, first, std::min(kPiece, parameter.size() - first), rate, factor);
+        });
+  }
+  return result;
+}
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,59 @@
+// Optimizers: SGD and Adam, with gradient clipping, for float and latent binary parameters.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/base/thread_pool.h"
+#include "trainer/layers/parameter.h"
+
+namespace bitlm::trainer {
+
+enum class OptimizerKind { kSgd, kAdam };
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::kSgd;
+  double clip_norm =
+      5;  // Gradients are scaled down to this joint 2-norm; 0 = not. Over all parameters.
+  double beta1 = 0.9;  // Adam (Kingma and Ba 2015).
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;  // Decoupled (Loshchilov and Hutter 2019), float parameters only.
+  double latent_lr_scale =
+      1;  // Learning rate of latent binary weights, as a multiple (Hou et al. 2019: 2 sqrt(H)).
+};
+
+struct StepResult {
+  double gradient_norm = 0;  // Before clipping.
+};
+
+// Owns the moments of a fixed list of parameters. Latent binary weights are clamped to [-alpha,
+// alpha] after every update ([LCY18] Algorithm 2, line 6). Sparse parameters are updated in their
+// touched rows only, moments included (lazy Adam).
+class Optimizer {
+ public:
+  Optimizer(const OptimizerOptions& options, std::vector<Parameter<float>*> parameters,
+            ThreadPool* pool);
+
+  // One update with the parameters' gradients. Does not clear gradients.
+  StepResult Step(double learning_rate);
+
+  // For checkpoints: updates done, and the moments in the order of the parameters (empty for SGD).
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+  std::vector<AlignedBuffer<float>>& first_moments() { return first_; }
+  std::vector<AlignedBuffer<float>>& second_moments() { return second_; }
+
+ private:
+  double GradientNorm() const;
+  void Update(size_t index, int64_t first, int64_t count, float rate, float gradient_factor);
+
+  OptimizerOptions options_;
+  std::vector<Parameter<float>*> parameters_;
+  ThreadPool* pool_;
+  int64_t steps_ = 0;
+  std::vector<AlignedBuffer<float>> first_, second_;
+};
+
+}  // namespace bitlm::trainer

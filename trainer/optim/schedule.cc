@@ -1,0 +1,38 @@
+#include "trainer/optim/schedule.h"
+
+#include <algorithm>
+
+namespace bitlm::trainer {
+
+double LearningRate(const ScheduleOptions& options, const ScheduleState& state, int64_t step,
+                    int64_t total_steps) {
+  double rate = options.learning_rate;
+  if (options.kind == ScheduleKind::kHalving) rate *= state.factor;
+  if (options.kind == ScheduleKind::kLinear && total_steps > options.warmup_steps) {
+    const double done = static_cast<double>(std::max<int64_t>(0, step - options.warmup_steps)) /
+                        static_cast<double>(total_steps - options.warmup_steps);
+    rate *= 1.0 - (1.0 - options.final_fraction) * std::min(1.0, done);
+  }
+  if (step < options.warmup_steps)
+    rate *= static_cast<double>(step + 1) / static_cast<double>(options.warmup_steps);
+  return rate;
+}
+
+bool RecordValidation(const ScheduleOptions& options, double perplexity, ScheduleState* state) {
+  const bool best = perplexity < state->best_perplexity;
+  if (best) {
+    state->best_perplexity = perplexity;
+    state->stale = 0;
+  } else if (++state->stale >= options.patience && options.kind == ScheduleKind::kHalving) {
+    state->factor *= options.decay;
+    state->stale = 0;
+  }
+  return best;
+}
+
+bool Finished(const ScheduleOptions& options, const ScheduleState& state) {
+  return options.kind == ScheduleKind::kHalving &&
+         options.learning_rate * state.factor < options.minimum;
+}
+
+}  // namespace bitlm::trainer

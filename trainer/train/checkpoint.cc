@@ -1,0 +1,89 @@
+#include "trainer/train/checkpoint.h"
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_format.h"
+#include "engine/base/file.h"
+#include "engine/base/sha256.h"
+#include "engine/base/status.h"
+
+namespace bitlm::trainer {
+namespace {
+
+// magic, u64 length of the JSON header, header, arrays in its order, SHA-256 of all that as
+// hexadecimal digits.
+constexpr char kMagic[] = "BITLMCK1";
+constexpr size_t kMagicBytes = 8;
+constexpr size_t kDigestBytes = 64;
+
+absl::Status Damaged(const std::string& path, const char* what) {
+  return absl::DataLossError(absl::StrFormat("%s: damaged checkpoint: %s", path, what));
+}
+
+}  // namespace
+
+absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view) {
+  nlohmann::json header;
+  header["recipe"] = view.recipe;
+  header["numbers"] = view.numbers;
+  header["arrays"] = nlohmann::json::array();
+  size_t bytes = 0;
+  for (const auto& [name, values] : view.arrays) {
+    header["arrays"].push_back({{"name", name}, {"size", values.size()}});
+    bytes += values.size_bytes();
+  }
+  const std::string text = header.dump();
+  const uint64_t length = text.size();
+  std::string out;
+  out.reserve(kMagicBytes + sizeof(length) + text.size() + bytes + kDigestBytes);
+  out.append(kMagic, kMagicBytes);
+  out.append(reinterpret_cast<const char*>(&length), sizeof(length));
+  out.append(text);
+  for (const auto& [name, values] : view.arrays) {
+    out.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+  }
+  out.append(Sha256Hex(out));
+  return WriteFileAtomically(path, out);
+}
+
+absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
+  BITLM_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
+  constexpr size_t kFixed = kMagicBytes + sizeof(uint64_t);
+  if (contents.size() < kFixed + kDigestBytes || contents.compare(0, kMagicBytes, kMagic) != 0) {
+    return Damaged(path, "no header");
+  }
+  const std::string_view body =
+      std::string_view(contents).substr(0, contents.size() - kDigestBytes);
+  if (Sha256Hex(body) != contents.substr(body.size())) return Damaged(path, "checksum");
+  uint64_t length;
+  std::memcpy(&length, contents.data() + kMagicBytes, sizeof(length));
+  if (length > body.size() - kFixed) return Damaged(path, "header length");
+  const auto header =
+      nlohmann::json::parse(body.substr(kFixed, length), nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object() || !header.contains("arrays") || !header.contains("numbers") ||
+      !header.contains("recipe")) {
+    return Damaged(path, "header");
+  }
+  if (header["arrays"].size() != view->arrays.size()) {
+    return absl::FailedPreconditionError(path +
+                                         ": the checkpoint is of another network or optimizer");
+  }
+  size_t offset = kFixed + length;
+  for (size_t i = 0; i < view->arrays.size(); ++i) {
+    auto& [name, values] = view->arrays[i];
+    if (header["arrays"][i]["name"] != name || header["arrays"][i]["size"] != values.size()) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "%s: the checkpoint has no array %s of %d values", path, name, values.size()));
+    }
+    if (values.size_bytes() > body.size() - offset) return Damaged(path, "length");
+    std::memcpy(values.data(), body.data() + offset, values.size_bytes());
+    offset += values.size_bytes();
+  }
+  if (offset != body.size()) return Damaged(path, "length");
+  view->numbers = header["numbers"].get<std::map<std::string, double>>();
+  view->recipe = header["recipe"].get<std::string>();
+  return absl::OkStatus();
+}
+
+}  // namespace bitlm::trainer

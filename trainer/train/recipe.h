@@ -1,0 +1,65 @@
+// Recipe: one text file that says how a model is made: data, network, optimizer, schedule,
+// regularization, seed, expected result.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/model/model_config.h"
+#include "trainer/layers/network.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/schedule.h"
+
+namespace bitlm::trainer {
+
+// Lines `key = value`; # starts a comment. ${NAME} in a value is the environment variable NAME.
+// Keys and defaults:
+struct Recipe {
+  std::string name;     // name: of the exported model
+  std::string corpus;   // corpus: its description, for the model's metadata
+  std::string license;  // license: of the model
+  std::vector<std::string>
+      train;          // data.train: files, separated by white space; .gz is decompressed
+  std::string valid;  // data.valid
+  int64_t max_tokens =
+      0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
+  int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
+  ModelConfig model;           // model.preset first, then model.<option of config.json>
+  NetworkShape shape;          // batch.streams (64), batch.steps (35)
+  DropoutRates dropout;        // dropout.input, .hidden, .output, .variational (true, false)
+  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
+                               // weight_decay, latent_lr_scale
+  ScheduleOptions
+      schedule;        // schedule (halving, linear, constant), learning_rate, …, see schedule.h
+  double epochs = 20;  // epochs: may be a fraction
+  int validations_per_epoch = 1;  // validations_per_epoch
+  // init: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2. Latent
+  // binary matrices always the latter.
+  double init_uniform = 0;
+  double forget_bias = 0;              // init.forget_bias
+  double gamma_input = 0;              // init.gamma_input: gamma of a binary input projection
+  double gamma_output = 0;             // init.gamma_output: gamma of a binary output projection
+  uint64_t seed = 1;                   // seed
+  double checkpoint_interval_s = 120;  // checkpoint_seconds
+  double expected_perplexity =
+      0;  // expected_perplexity: what the recipe gave, for people; 0 = unknown
+
+  // The file's text with all overrides, as it is stored beside the results.
+  std::string text;
+};
+
+// Reads `path` and applies `overrides` ("key=value"), in order. Errors: NOT_FOUND; INVALID_ARGUMENT
+// naming file, line and key.
+absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
+                                  const std::vector<std::string>& overrides);
+absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view source,
+                                   const std::vector<std::string>& overrides);
+
+// FAILED_PRECONDITION when this version of the trainer cannot train the network, naming the option.
+absl::Status CheckTrainable(const ModelConfig& config);
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,346 @@
+#include "trainer/train/training_run.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "engine/base/file.h"
+#include "engine/base/status.h"
+#include "engine/scoring/golden.h"
+#include "engine/scoring/model_loading.h"
+#include "engine/scoring/perplexity.h"
+#include "trainer/export/exporter.h"
+#include "trainer/train/checkpoint.h"
+
+namespace bitlm::trainer {
+namespace {
+
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+TokenizedCorpus FirstTokens(TokenizedCorpus corpus, int64_t max_tokens) {
+  if (max_tokens == 0) return corpus;
+  while (corpus.sentences() > 1 && static_cast<int64_t>(corpus.tokens.size()) > max_tokens) {
+    corpus.starts.pop_back();
+    corpus.tokens.resize(static_cast<size_t>(corpus.starts.back()));
+  }
+  return corpus;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& recipe,
+                                                                 const TrainingOptions& options) {
+  BITLM_ASSIGN_OR_RETURN(const auto train_sentences,
+                         ReadSentences(recipe.train, recipe.model.normalization));
+  BITLM_ASSIGN_OR_RETURN(const auto valid_sentences,
+                         ReadSentences({recipe.valid}, recipe.model.normalization));
+  if (train_sentences.empty()) return absl::InvalidArgumentError("data.train: no sentence");
+  if (valid_sentences.empty()) return absl::InvalidArgumentError("data.valid: no sentence");
+  BITLM_ASSIGN_OR_RETURN(Vocabulary vocabulary,
+                         BuildVocabulary(train_sentences, recipe.vocabulary_size));
+  Recipe sized = recipe;
+  sized.model.vocabulary_size = vocabulary.size();
+  BITLM_RETURN_IF_ERROR(CheckTrainable(sized.model));
+  std::error_code error;
+  std::filesystem::create_directories(options.output, error);
+  if (error)
+    return absl::InternalError(
+        absl::StrFormat("%s: cannot create: %s", options.output, error.message()));
+  std::unique_ptr<TrainingRun> run(new TrainingRun(
+      sized, options, FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens),
+      TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
+  if (std::filesystem::exists(run->Path("checkpoint.bin"))) {
+    BITLM_RETURN_IF_ERROR(run->ReadState());
+  } else {
+    BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
+    BITLM_RETURN_IF_ERROR(WriteFileAtomically(
+        run->Path("log.csv"),
+        "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity\n"));
+  }
+  return run;
+}
+
+TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
+                         TokenizedCorpus train, TokenizedCorpus valid, Vocabulary vocabulary)
+    : recipe_(recipe),
+      options_(options),
+      train_(std::move(train)),
+      valid_(std::move(valid)),
+      vocabulary_(std::move(vocabulary)),
+      pool_(options.threads),
+      backend_(options.precision, &pool_),
+      network_(backend_, recipe.model, recipe.shape),
+      optimizer_(recipe.optimizer, network_.Parameters(), &pool_),
+      batcher_(train_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, recipe.seed,
+               /*shuffle=*/true, vocabulary_.end_of_sentence_id()),
+      valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
+                     /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
+      state_(network_.ZeroState()) {
+  total_steps_ =
+      std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
+  Initialize();
+}
+
+void TrainingRun::Initialize() {
+  const double deviation = std::sqrt(1.0 / recipe_.model.hidden_size);
+  uint64_t index = 0;
+  for (Parameter<float>* p : network_.Parameters()) {
+    const uint64_t key = Combine(recipe_.seed, 1000 + index++);
+    const bool vector = p->rows == 1;
+    for (size_t i = 0; i < p->value.size(); ++i) {
+      if (vector) {
+        p->value[i] = 0;
+      } else if (p->binary() || recipe_.init_uniform == 0) {
+        const auto value = static_cast<float>(deviation * GaussianAt(key, i));
+        p->value[i] = p->binary() ? std::clamp(value, -p->alpha, p->alpha) : value;
+      } else {
+        p->value[i] = static_cast<float>(recipe_.init_uniform * (2 * UniformAt(key, i) - 1));
+      }
+    }
+  }
+  const auto h = static_cast<size_t>(recipe_.model.hidden_size);
+  for (auto& layer : network_.lstm()) {  // Gates i f g o.
+    std::fill_n(layer->bias().value.data() + h, h, static_cast<float>(recipe_.forget_bias));
+  }
+  const auto set_gamma = [](LinearLayer<FastBackend>* layer, double gamma) {
+    if (layer == nullptr || !layer->binary()) return;
+    std::fill(layer->gamma().value.begin(), layer->gamma().value.end(), static_cast<float>(gamma));
+  };
+  set_gamma(network_.input_projection(), recipe_.gamma_input);
+  set_gamma(network_.output_projection(), recipe_.gamma_output);
+}
+
+double TrainingRun::Validate() {
+  network_.Pack();
+  Network<FastBackend>::State state = network_.ZeroState();
+  Batch batch;
+  double loss = 0;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < valid_batcher_.segments(); ++i) {
+    valid_batcher_.Fill(i, &batch);
+    loss += network_.Loss(batch, &state);
+    tokens += batch.scored;
+  }
+  return std::exp(loss / static_cast<double>(tokens));
+}
+
+absl::Status TrainingRun::ValidateAndLog() {
+  const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
+  const double perplexity = Validate();
+  const double train_perplexity =
+      recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
+  recent_loss_ = 0;
+  recent_tokens_ = 0;
+  const double epoch = static_cast<double>(step_) / static_cast<double>(batcher_.segments());
+  if (RecordValidation(recipe_.schedule, perplexity, &schedule_)) {
+    BITLM_RETURN_IF_ERROR(WriteCheckpoint(
+        Path("best.bin"),
+        {.numbers = {{"valid_perplexity", perplexity}, {"tokens", static_cast<double>(tokens_)}},
+         .arrays = WeightArrays(),
+         .recipe = recipe_.text}));
+  }
+  if (!options_.quiet) {
+    std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
+                 epoch, rate, train_perplexity, perplexity, schedule_.best_perplexity);
+  }
+  const std::string line =
+      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f\n",
+                      absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()), epoch,
+                      step_, tokens_, train_seconds_, rate, train_perplexity, perplexity);
+  std::FILE* log = std::fopen(Path("log.csv").c_str(), "a");
+  const bool written = log != nullptr && std::fputs(line.c_str(), log) >= 0;
+  if (log == nullptr || std::fclose(log) != 0 || !written)
+    return absl::InternalError(Path("log.csv") + ": cannot write");
+  return absl::OkStatus();
+}
+
+void TrainingRun::Report(bool force) {
+  if (options_.quiet) return;
+  const double now = Now();
+  if (shown_at_ == 0) {
+    shown_at_ = now;
+    shown_tokens_ = tokens_;
+  }
+  const bool terminal = isatty(STDERR_FILENO);
+  if (now - shown_at_ < (terminal ? 2 : 30) && !force) return;
+  const double speed =
+      static_cast<double>(tokens_ - shown_tokens_) / std::max(1e-9, now - shown_at_);
+  const double left = static_cast<double>(total_steps_ - step_) *
+                      static_cast<double>(recipe_.shape.streams * recipe_.shape.steps);
+  std::fprintf(
+      stderr, "%sstep %lld/%lld  epoch %.2f  train ppl %.2f  %.0f tokens/s  ETA %s%s",
+      terminal ? "\r" : "", static_cast<long long>(step_), static_cast<long long>(total_steps_),
+      static_cast<double>(step_) / static_cast<double>(batcher_.segments()),
+      recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0.0,
+      speed, absl::FormatDuration(absl::Seconds(std::round(left / std::max(1.0, speed)))).c_str(),
+      terminal ? "   " : "\n");
+  shown_at_ = now;
+  shown_tokens_ = tokens_;
+}
+
+absl::StatusOr<TrainingEnd> TrainingRun::Train() {
+  const int64_t segments = batcher_.segments();
+  const int64_t interval = std::max<int64_t>(1, segments / recipe_.validations_per_epoch);
+  // Gradients of the loss summed over time and averaged over streams, as Zaremba et al. 2014 train,
+  // for SGD; the mean for Adam, which does not care.
+  const float scale = 1.0f / static_cast<float>(recipe_.shape.streams);
+  int64_t prepared_epoch = -1;
+  int64_t steps_here = 0;
+  double saved_at = Now();
+  Batch batch;
+  while (step_ < total_steps_ && !Finished(recipe_.schedule, schedule_)) {
+    const int64_t epoch = step_ / segments;
+    if (epoch != prepared_epoch) {
+      batcher_.StartEpoch(epoch);
+      prepared_epoch = epoch;
+    }
+    const double started = Now();
+    batcher_.Fill(step_ % segments, &batch);
+    network_.Pack();
+    const double loss = network_.LossAndGradient(
+        batch, recipe_.dropout, Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_)),
+        scale, &state_);
+    if (!std::isfinite(loss)) {
+      return absl::InternalError(absl::StrFormat(
+          "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
+    }
+    optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_));
+    network_.embedding().ClearGradient();
+    ++step_;
+    tokens_ += batch.scored;
+    recent_loss_ += loss;
+    recent_tokens_ += batch.scored;
+    train_seconds_ += Now() - started;
+    Report(false);
+    const bool validated = step_ % interval == 0 || step_ == total_steps_;
+    if (validated) BITLM_RETURN_IF_ERROR(ValidateAndLog());
+    ++steps_here;
+    if (options_.stop_after_steps > 0 && steps_here >= options_.stop_after_steps)
+      return TrainingEnd::kStopped;
+    const bool stop = options_.stop != nullptr && options_.stop->load();
+    if (validated || stop || Now() - saved_at >= recipe_.checkpoint_interval_s) {
+      BITLM_RETURN_IF_ERROR(WriteState());
+      saved_at = Now();
+    }
+    if (stop) return TrainingEnd::kStopped;
+  }
+  return TrainingEnd::kFinished;
+}
+
+std::vector<std::pair<std::string, std::span<float>>> TrainingRun::WeightArrays() {
+  std::vector<std::pair<std::string, std::span<float>>> arrays;
+  for (Parameter<float>* p : network_.Parameters()) arrays.emplace_back(p->name, p->value.span());
+  return arrays;
+}
+
+std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays() {
+  auto arrays = WeightArrays();
+  const auto add = [&](const char* name, std::vector<AlignedBuffer<float>>& moments) {
+    for (size_t i = 0; i < moments.size(); ++i)
+      arrays.emplace_back(absl::StrFormat("%s.%d", name, i), moments[i].span());
+  };
+  add("first_moment", optimizer_.first_moments());
+  add("second_moment", optimizer_.second_moments());
+  for (size_t l = 0; l < state_.size(); ++l) {
+    arrays.emplace_back(absl::StrFormat("state.%d.h", l), state_[l].h.span());
+    arrays.emplace_back(absl::StrFormat("state.%d.c", l), state_[l].c.span());
+  }
+  return arrays;
+}
+
+absl::Status TrainingRun::WriteState() {
+  return WriteCheckpoint(Path("checkpoint.bin"),
+                         {.numbers = {{"step", static_cast<double>(step_)},
+                                      {"tokens", static_cast<double>(tokens_)},
+                                      {"optimizer_steps", static_cast<double>(optimizer_.steps())},
+                                      {"schedule_factor", schedule_.factor},
+                                      {"schedule_stale", static_cast<double>(schedule_.stale)},
+                                      {"best_perplexity", schedule_.best_perplexity},
+                                      {"recent_loss", recent_loss_},
+                                      {"recent_tokens", static_cast<double>(recent_tokens_)},
+                                      {"train_seconds", train_seconds_}},
+                          .arrays = StateArrays(),
+                          .recipe = recipe_.text});
+}
+
+absl::Status TrainingRun::ReadState() {
+  CheckpointView view{.numbers = {}, .arrays = StateArrays(), .recipe = ""};
+  BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("checkpoint.bin"), &view));
+  if (view.recipe != recipe_.text) {
+    return absl::FailedPreconditionError(
+        options_.output +
+        ": holds a run of another recipe (recipe.txt); choose another --output or remove it");
+  }
+  step_ = static_cast<int64_t>(view.numbers["step"]);
+  tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
+  optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));
+  schedule_.factor = view.numbers["schedule_factor"];
+  schedule_.stale = static_cast<int>(view.numbers["schedule_stale"]);
+  schedule_.best_perplexity = view.numbers["best_perplexity"];
+  recent_loss_ = view.numbers["recent_loss"];
+  recent_tokens_ = static_cast<int64_t>(view.numbers["recent_tokens"]);
+  train_seconds_ = view.numbers["train_seconds"];
+  if (!options_.quiet) {
+    std::fprintf(stderr, "resuming %s at step %lld of %lld\n", options_.output.c_str(),
+                 static_cast<long long>(step_), static_cast<long long>(total_steps_));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> TrainingRun::Export() {
+  CheckpointView best{.numbers = {}, .arrays = WeightArrays(), .recipe = ""};
+  BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("best.bin"), &best));
+  const ContextKind context = recipe_.model.context;
+  BITLM_ASSIGN_OR_RETURN(
+      Model model, ExportModel(network_, vocabulary_,
+                               {.name = recipe_.name,
+                                .corpus = recipe_.corpus,
+                                .license = recipe_.license,
+                                .recipe = recipe_.name,
+                                .protocol = std::string(ToString(context)),
+                                .training_tokens = static_cast<int64_t>(best.numbers["tokens"])}));
+  // Written twice: the figure and the golden scores in the file are those of the engine, which
+  // reads files.
+  const std::string directory = Path("models/" + recipe_.name + "/1");
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  std::filesystem::create_directories(Path("models/" + recipe_.name), error);
+  BITLM_RETURN_IF_ERROR(WriteModel(model, directory));
+  BITLM_ASSIGN_OR_RETURN(const auto engine, LoadLanguageModel(directory));
+  BITLM_ASSIGN_OR_RETURN(const std::string valid_text, ReadTextFile(recipe_.valid));
+  BITLM_ASSIGN_OR_RETURN(const PerplexityResult result,
+                         EvaluateText(*engine, valid_text, context, &pool_));
+  model.metadata.valid_perplexity = result.perplexity;
+  std::vector<std::string> golden_texts;
+  for (size_t i = 0; i < 4;
+       ++i) {  // Sentences of the vocabulary's own words: no text of the corpus goes into the file.
+    std::string text;
+    for (size_t w = 0; w < 6; ++w) {
+      const auto id =
+          static_cast<TokenId>(Combine(i, w) % static_cast<uint64_t>(vocabulary_.size()));
+      if (id == vocabulary_.unknown_id() || id == vocabulary_.end_of_sentence_id()) continue;
+      text += (text.empty() ? "" : " ") + std::string(vocabulary_.Word(id));
+    }
+    golden_texts.push_back(text);
+  }
+  BITLM_ASSIGN_OR_RETURN(model.golden, ComputeGoldenSentences(*engine, golden_texts));
+  std::filesystem::remove_all(directory, error);
+  BITLM_RETURN_IF_ERROR(WriteModel(model, directory));
+  BITLM_RETURN_IF_ERROR(LoadLanguageModel(directory).status());
+  if (!options_.quiet) {
+    std::fprintf(stderr, "\n%s: %s perplexity of %s by the serving engine: %.4f\n",
+                 directory.c_str(), std::string(ToString(context)).c_str(), recipe_.valid.c_str(),
+                 result.perplexity);
+  }
+  return directory;
+}
+
+}  // namespace bitlm::trainer

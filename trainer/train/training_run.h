@@ -1,0 +1,90 @@
+// TrainingRun: a recipe run to its end: training, validation, checkpoints, log, export, and
+// evaluation of the exported file.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "engine/base/thread_pool.h"
+#include "trainer/data/corpus.h"
+#include "trainer/data/stream_batcher.h"
+#include "trainer/layers/network.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/tensor/fast_backend.h"
+#include "trainer/train/recipe.h"
+
+namespace bitlm::trainer {
+
+struct TrainingOptions {
+  std::string output;  // Directory of the run: checkpoint, best weights, log.csv, recipe, models/.
+  int threads = 1;
+  Precision precision = Precision::kFloat32;
+  bool quiet = false;  // No progress on stderr.
+  int64_t stop_after_steps =
+      0;  // For tests: end as if killed after so many steps of this process; 0 = not.
+  const std::atomic<bool>* stop =
+      nullptr;  // Set by a signal: write a checkpoint and end. May be null.
+};
+
+enum class TrainingEnd { kFinished, kStopped };
+
+// Not thread-safe. In the output directory:
+//   recipe.txt      the recipe with its overrides; a second run with another recipe is refused
+//   checkpoint.bin  the state of the last interval; a run starts from it when it is there
+//   best.bin        the weights with the best validation perplexity
+//   log.csv         one line a validation
+//   models/<name>/1 the exported model, when training has ended
+class TrainingRun {
+ public:
+  // Reads the corpora, builds network and optimizer, and resumes from the output directory's
+  // checkpoint if there is one. Errors: as ReadRecipe's data; FAILED_PRECONDITION when the
+  // directory belongs to another recipe.
+  static absl::StatusOr<std::unique_ptr<TrainingRun>> Create(const Recipe& recipe,
+                                                             const TrainingOptions& options);
+
+  // Trains to the recipe's end. kStopped: stopped by `stop` or `stop_after_steps`; the former has
+  // left a checkpoint.
+  absl::StatusOr<TrainingEnd> Train();
+
+  // Writes the best weights as a model and has the serving engine evaluate the written file.
+  // Returns its directory.
+  absl::StatusOr<std::string> Export();
+
+ private:
+  TrainingRun(const Recipe& recipe, const TrainingOptions& options, TokenizedCorpus train,
+              TokenizedCorpus valid, Vocabulary vocabulary);
+
+  std::string Path(const std::string& name) const { return options_.output + "/" + name; }
+  void Initialize();
+  double Validate();
+  absl::Status ValidateAndLog();
+  absl::Status WriteState();
+  absl::Status ReadState();
+  std::vector<std::pair<std::string, std::span<float>>> WeightArrays();
+  std::vector<std::pair<std::string, std::span<float>>> StateArrays();
+  void Report(bool force);
+
+  Recipe recipe_;
+  TrainingOptions options_;
+  TokenizedCorpus train_, valid_;
+  Vocabulary vocabulary_;
+  ThreadPool pool_;
+  FastBackend backend_;
+  Network<FastBackend> network_;
+  Optimizer optimizer_;
+  StreamBatcher batcher_, valid_batcher_;
+  Network<FastBackend>::State state_;
+  ScheduleState schedule_;
+  int64_t step_ = 0;  // Segments done, all epochs.
+  int64_t total_steps_ = 0;
+  int64_t tokens_ = 0;      // Tokens trained on, all epochs.
+  double recent_loss_ = 0;  // Since the last validation.
+  int64_t recent_tokens_ = 0;
+  double train_seconds_ = 0;  // In training steps, all processes of the run.
+  double shown_at_ = 0;
+  int64_t shown_tokens_ = 0;
+};
+
+}  // namespace bitlm::trainer
