@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "absl/strings/str_join.h"
+#include "engine/base/file.h"
 #include "engine/model/unicode_tables.h"
 #include "engine/model/utf8.h"
 #include "tests/support/status_matchers.h"
@@ -170,6 +173,19 @@ TEST(SplitWordsTest, NormalizingTwiceChangesNothing) {
       SplitWords(absl::StrJoin(*once, " "), NormalizationKind::kLowercaseNoPunctuation);
   ASSERT_THAT(twice, IsOk());
   EXPECT_EQ(*once, *twice);
+}
+
+TEST(SplitWordsTest, GutenbergCorpusIsAlreadyNormalized) {
+  const char* data = std::getenv("BITLM_DATA");
+  if (data == nullptr) GTEST_SKIP() << "BITLM_DATA is not set";
+  ASSERT_OK_AND_ASSIGN(const std::string text,
+                       ReadFile(std::string(data) + "/gutenberg/valid.txt"));
+  const auto as_is = SplitWords(text, NormalizationKind::kNone);
+  const auto normalized = SplitWords(text, NormalizationKind::kLowercaseNoPunctuation);
+  ASSERT_THAT(as_is, IsOk());
+  ASSERT_THAT(normalized, IsOk());
+  EXPECT_GT(as_is->size(), 100000u);
+  EXPECT_EQ(*as_is, *normalized);
 }
 
 TEST(UnicodeTablesTest, Boundaries) {
