@@ -91,33 +91,38 @@ std::string ScoreFormatter::Totals(const client::Totals& totals) const {
   const std::string perplexity = client::FormatPerplexity(totals.Perplexity());
   const std::string excluding_oov = client::FormatPerplexity(totals.PerplexityExcludingOov());
   if (arguments_.totals_only && arguments_.format == Format::kTsv) {
-    return absl::StrFormat(
-        "%s%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
-        arguments_.header
-            ? "sentences\twords\ttokens\toov\tlogprob\tperplexity\tperplexity_excluding_oov\n"
-            : "",
-        totals.sentences, totals.words, totals.tokens, totals.oov_tokens,
-        Shortest(totals.logprob * factor_), perplexity, excluding_oov);
+    return absl::StrFormat("%s%d\t%d\t%d\t%d\t%s\t%s\t%s\n",
+                           arguments_.header
+                               ? "sentences\twords\ttokens\toov_"
+                                 "tokens\tlogprob\tperplexity\tperplexity_excluding_oov\n"
+                               : "",
+                           totals.sentences, totals.words, totals.tokens, totals.oov_tokens,
+                           Shortest(totals.logprob * factor_), perplexity, excluding_oov);
   }
   if (arguments_.totals_only && arguments_.format == Format::kJson) {
     const cli::Json object = {{"sentences", totals.sentences},
                               {"words", totals.words},
                               {"tokens", totals.tokens},
-                              {"oov", totals.oov_tokens},
+                              {"oov_tokens", totals.oov_tokens},
                               {"logprob", totals.logprob * factor_},
                               {"perplexity", totals.Perplexity()},
                               {"perplexity_excluding_oov", totals.PerplexityExcludingOov()}};
     return object.dump() + "\n";
   }
+  // The lines of bitlm-train eval, and its digits.
   return absl::StrFormat(
       "sentences                 %d\n"
       "words                     %d\n"
-      "tokens                    %d\n"
-      "oov                       %d\n"
-      "logprob (base %2s)         %.4f\n"
-      "perplexity                %s\n"
-      "perplexity excluding oov  %s\n",
-      totals.sentences, totals.words, totals.tokens, totals.oov_tokens, arguments_.base,
+      "%-26s%d\n"
+      "OOV tokens                %d\n"
+      "%-26s%.4f\n"
+      "perplexity including OOV  %s\n"
+      "perplexity excluding OOV  %s\n",
+      totals.sentences, totals.words,
+      arguments_.options.end_of_sentence ? "tokens (with </s>)" : "tokens", totals.tokens,
+      totals.oov_tokens,
+      arguments_.base == "e" ? "log probability (nats)"
+                             : absl::StrCat("log probability (base ", arguments_.base, ")"),
       totals.logprob * factor_, perplexity, excluding_oov);
 }
 

@@ -77,9 +77,9 @@ TEST(ScoreFormatTest, TotalsAreTextUnlessTheyAreAll) {
   ScoreArguments arguments = With(Format::kJson);
   EXPECT_FALSE(ScoreFormatter(arguments).TotalsOnStdout());
   EXPECT_THAT(ScoreFormatter(arguments).Totals(totals),
-              HasSubstr("perplexity                3.4903"));
+              HasSubstr("perplexity including OOV  3.4903"));
   EXPECT_THAT(ScoreFormatter(arguments).Totals(totals),
-              HasSubstr("perplexity excluding oov  1.2840"));
+              HasSubstr("perplexity excluding OOV  1.2840"));
   arguments.totals_only = true;
   EXPECT_TRUE(ScoreFormatter(arguments).TotalsOnStdout());
   EXPECT_EQ(ScoreFormatter(arguments).Sentence(1, "x", kResult, kScore), "");
@@ -87,7 +87,7 @@ TEST(ScoreFormatTest, TotalsAreTextUnlessTheyAreAll) {
                    std::exp(1.25));
   arguments.format = Format::kTsv;
   EXPECT_EQ(ScoreFormatter(arguments).Totals(totals),
-            "sentences\twords\ttokens\toov\tlogprob\tperplexity\tperplexity_excluding_oov\n"
+            "sentences\twords\ttokens\toov_tokens\tlogprob\tperplexity\tperplexity_excluding_oov\n"
             "1\t1\t2\t1\t-2.5\t3.4903\t1.2840\n");
 }
 

@@ -29,7 +29,7 @@ enum class OovPolicy {
 };
 
 struct ScoreOptions {
-  std::string model;              // Empty: the server's only model.
+  std::string model = "";         // Empty: the server's only model.
   int64_t model_version = 0;      // 0: the highest.
   bool begin_of_sentence = true;  // False: the first word is context only.
   bool end_of_sentence = true;    // Whether </s> is scored.
@@ -62,7 +62,7 @@ struct ScoreResult {
 };
 
 struct NextWordsOptions {
-  std::string model;
+  std::string model = "";
   int64_t model_version = 0;
   int32_t top_k = 10;  // Range [1, the server's max_top_k].
   bool allow_unknown = false;

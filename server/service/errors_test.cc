@@ -19,13 +19,13 @@ TEST(ErrorsTest, InvalidFieldCarriesABadRequest) {
   const grpc::Status status = ToGrpcStatus(InvalidField(Element("sentences", 3), "too bad"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(status.error_message(), "sentences[3]: too bad");
-  // google.rpc.Status in its wire format, from
-  //   google.rpc.status_pb2.Status(code=3, message='sentences[3]: too bad') with Pack() of
-  //   error_details_pb2.BadRequest(field_violations=[dict(field='sentences[3]',
-  //   description='too bad')]), SerializeToString().
+  // The bytes of `protoc --encode=google.rpc.Status` for
+  //   code: 3 message: "sentences[3]: too bad" details {
+  //     [type.googleapis.com/google.rpc.BadRequest] {
+  //       field_violations { field: "sentences[3]" description: "too bad" } } }
   const std::string expected =
-      std::string("\x08\x03\x12\x15sentences[3]: too bad\x1a\x44\n\x29") +
-      "type.googleapis.com/google.rpc.BadRequest\x12\x17\n\x15\n\x0csentences[3]\x12\x07too bad";
+      std::string("\x08\x03\x12\x15sentences[3]: too bad\x1a\x46\n\x29") +
+      "type.googleapis.com/google.rpc.BadRequest\x12\x19\n\x17\n\x0csentences[3]\x12\x07too bad";
   EXPECT_EQ(absl::CHexEscape(status.error_details()), absl::CHexEscape(expected));
 }
 

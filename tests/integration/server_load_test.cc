@@ -1,0 +1,212 @@
+// Concurrency: one text, one score; full queues, cancellation, deadlines, shutdown, health.
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <map>
+#include <thread>
+
+#include "grpc/health/v1/health.pb.h"
+#include "grpcpp/impl/codegen/client_unary_call.h"
+#include "tests/integration/http_get.h"
+#include "tests/integration/server_fixture.h"
+
+namespace bitlm {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ServerLoadTest : public ServerFixture {
+ protected:
+  std::future<grpc::Status> ScoreInBackground(const std::vector<std::string>& sentences,
+                                              grpc::ClientContext* context = nullptr) {
+    return std::async(std::launch::async, [this, sentences, context] {
+      return Score(Sentences(sentences), context).first;
+    });
+  }
+  // A metric's line ends in this value, at once or soon: gRPC counts a call after its answer.
+  void ExpectMetric(const std::string& line) {
+    std::string text;
+    for (int i = 0; i < 1000; ++i) {
+      text = HttpGet(server_->http_port(), "/metrics");
+      if (text.find(line + "\n") != std::string::npos) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ADD_FAILURE() << line << " is not in\n" << text;
+  }
+};
+
+TEST_F(ServerLoadTest, ConcurrentRequestsGetTheScoresOfSingleOnes) {
+  config_.max_batch_tokens = 64;  // Many batches, split requests.
+  StartServer();
+  const std::vector<std::string> sentences = TinySentences(200, 5);
+  std::map<std::string, double> single;
+  for (const std::string& sentence : sentences) {
+    const auto [status, response] = Score(Sentences({sentence}));
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    single[sentence] = response.scores(0).logprob();
+  }
+  std::atomic<int> compared = 0, different = 0;
+  std::vector<std::thread> clients;
+  for (uint64_t c = 0; c < 8; ++c) {
+    clients.emplace_back([&, c] {
+      RandomBits random(c);
+      for (int round = 0; round < 10; ++round) {
+        std::vector<std::string> batch;
+        for (uint64_t n = 1 + random.Below(40); n > 0; --n) {
+          batch.push_back(sentences[random.Below(sentences.size())]);
+        }
+        const auto [status, response] = Score(Sentences(batch));
+        if (!status.ok()) ++different;
+        for (int i = 0; i < response.scores_size(); ++i) {
+          const double got = response.scores(i).logprob();
+          const double expected = single.at(batch[static_cast<size_t>(i)]);
+          if (std::memcmp(&got, &expected, sizeof(got)) != 0) ++different;
+          ++compared;
+        }
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_GT(compared, 1000);
+  EXPECT_EQ(different, 0);
+}
+
+TEST_F(ServerLoadTest, AFullQueueRefusesWithPushbackAndRecovers) {
+  config_.max_queue_tokens = 20;
+  config_.limits.max_words_per_sentence = 10;
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  auto waiting = ScoreInBackground({"w1 w2 w3 w4 w5 w6 w7 w8 w9", "w1 w2 w3 w4 w5 w6 w7 w8 w9"});
+  ExpectMetric("bitlm_queue_tokens 20");
+  grpc::ClientContext context;
+  const auto [status, response] = Score(Sentences({"w1"}), &context);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("queue full"));
+  const auto pushback = context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
+  ASSERT_NE(pushback, context.GetServerTrailingMetadata().end());
+  EXPECT_GE(std::stoi(std::string(pushback->second.data(), pushback->second.size())), 10);
+  ExpectMetric("bitlm_requests_rejected_total{reason=\"queue_full\"} 1");
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_TRUE(waiting.get().ok());
+  ExpectAlive();
+}
+
+TEST_F(ServerLoadTest, ACancelledRequestLeavesTheQueueAtOnce) {
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  grpc::ClientContext context;
+  auto waiting = ScoreInBackground({"w1 w2 w3"}, &context);
+  ExpectMetric("bitlm_queue_tokens 4");
+  context.TryCancel();
+  EXPECT_EQ(waiting.get().error_code(), grpc::StatusCode::CANCELLED);
+  ExpectMetric("bitlm_queue_tokens 0");
+  ExpectMetric("bitlm_requests_in_flight 1");  // The one that stands at the gate.
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+}
+
+TEST_F(ServerLoadTest, ADeadlineEndsARequestThatWaits) {
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  EXPECT_EQ(ScoreInBackground({"w1 w2 w3"}, &context).get().error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  ExpectMetric("bitlm_queue_tokens 0");
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+  ExpectAlive();
+}
+
+TEST_F(ServerLoadTest, StopEndsWhatHasBegunAndRefusesTheRest) {
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  auto waiting = ScoreInBackground({"w2"});
+  ExpectMetric("bitlm_queue_tokens 2");
+  auto stopped = std::async(std::launch::async, [this] { return server_->Stop(); });
+  grpc::Status refused;
+  do {  // Until the drain has begun.
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+    refused = Score(Sentences({"w3"}), &context).first;
+  } while (refused.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(HttpGet(server_->http_port(), "/readyz"), HasSubstr("503"));
+  EXPECT_THAT(HttpGet(server_->http_port(), "/healthz"), HasSubstr("200"));
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_TRUE(waiting.get().ok());
+  EXPECT_TRUE(stopped.get());
+}
+
+TEST_F(ServerLoadTest, StopGivesUpAfterTheExitTimeout) {
+  config_.exit_timeout_ms = 50;
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  auto waiting = ScoreInBackground({"w2"});
+  ExpectMetric("bitlm_queue_tokens 2");
+  auto stopped = std::async(std::launch::async, [this] { return server_->Stop(); });
+  EXPECT_EQ(waiting.get().error_code(), grpc::StatusCode::UNAVAILABLE);
+  gate_->Open();  // A batch that runs cannot be interrupted.
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_FALSE(stopped.get());
+}
+
+TEST_F(ServerLoadTest, HealthKnowsServerServicesAndModels) {
+  StartServer();
+  for (const char* service :
+       {"", "bitlm.v1.LanguageModelService", "bitlm.v1.ModelService", "tiny"}) {
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    grpc::health::v1::HealthCheckResponse response;
+    grpc::ClientContext context;
+    const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                           grpc::internal::RpcMethod::NORMAL_RPC);
+    const grpc::Status status =
+        grpc::internal::BlockingUnaryCall(channel_.get(), method, &context, request, &response);
+    EXPECT_TRUE(status.ok()) << service << ": " << status.error_message();
+    EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+  }
+}
+
+TEST_F(ServerLoadTest, MetricsFollowTheRequests) {
+  StartServer();
+  ASSERT_TRUE(Score(Sentences({"w1 zebra", "w2"})).first.ok());
+  ExpectMetric("bitlm_sentences_scored_total{model=\"tiny\",version=\"2\"} 2");
+  ExpectMetric("bitlm_tokens_scored_total{model=\"tiny\",version=\"2\"} 5");
+  ExpectMetric("bitlm_oov_tokens_total{model=\"tiny\",version=\"2\"} 1");
+  ExpectMetric(absl::StrCat("bitlm_model_memory_bytes{kind=\"weights\",model=\"tiny\",",
+                            "version=\"2\"} ", model_->weight_bytes()));
+  ExpectMetric("bitlm_model_ready{model=\"tiny\",version=\"2\"} 1");
+  ExpectMetric(
+      "bitlm_grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ScoreSentences\","
+      "grpc_service=\"bitlm.v1.LanguageModelService\",grpc_type=\"unary\"} 1");
+  ExpectMetric("bitlm_requests_in_flight 0");
+}
+
+TEST_F(ServerLoadTest, APortInUseIsAnError) {
+  StartServer();
+  ServerConfig config = config_;
+  config.grpc_port = server_->grpc_port();
+  EXPECT_THAT(Server::Start(config, {}).status(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("--grpc-port")));
+  config = config_;
+  config.http_port = server_->http_port();
+  EXPECT_THAT(Server::Start(config, {}).status(),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("--http-port")));
+}
+
+}  // namespace
+}  // namespace bitlm

@@ -1,0 +1,238 @@
+// Every RPC of the server, in-process.
+#include <cmath>
+#include <cstdint>
+
+#include "engine/scoring/next_word.h"
+#include "engine/scoring/sentence_scorer.h"
+#include "tests/integration/server_fixture.h"
+
+namespace bitlm {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class ServerRpcTest : public ServerFixture {
+ protected:
+  SentenceScore Expected(const std::string& text, const ScoreOptions& options) const {
+    const auto sentence = Tokenize(model_->model(), text);
+    EXPECT_THAT(sentence, IsOk());
+    const ScoreItem item = {.sentence = &*sentence, .options = options};
+    return SentenceScorer(model_).Score({&item, 1}, nullptr)[0];
+  }
+};
+
+TEST_F(ServerRpcTest, ScoresEqualTheEngineBitForBit) {
+  StartServer();
+  const std::vector<std::string> sentences = TinySentences(50, 1);
+  const auto [status, response] = Score(Sentences(sentences));
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.model(), "tiny");
+  EXPECT_EQ(response.model_version(), 2);
+  ASSERT_EQ(response.scores_size(), 50);
+  for (int i = 0; i < 50; ++i) {
+    const SentenceScore expected = Expected(sentences[static_cast<size_t>(i)], {});
+    EXPECT_EQ(response.scores(i).logprob(), expected.logprob);
+    EXPECT_EQ(response.scores(i).oov_logprob(), expected.oov_logprob);
+    EXPECT_EQ(response.scores(i).oov_count(), expected.oov_count);
+    EXPECT_EQ(response.scores(i).token_count(), response.scores(i).word_count() + 1);
+    EXPECT_EQ(response.scores(i).words_size(), 0);
+  }
+}
+
+TEST_F(ServerRpcTest, ScoresCarryTheirWords) {
+  StartServer();
+  v1::ScoreSentencesRequest request = Sentences({"w3 zebra", ""});
+  request.mutable_options()->set_include_words(true);
+  const auto [status, response] = Score(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const v1::SentenceScore& score = response.scores(0);
+  EXPECT_EQ(score.word_count(), 2);
+  EXPECT_EQ(score.oov_count(), 1);
+  ASSERT_EQ(score.words_size(), 3);
+  EXPECT_EQ(score.words(0).word(), "w3");
+  EXPECT_EQ(score.words(0).id(), model_->vocabulary().Find("w3"));
+  EXPECT_FALSE(score.words(0).oov());
+  EXPECT_EQ(score.words(1).word(), "zebra");
+  EXPECT_EQ(score.words(1).id(), model_->vocabulary().unknown_id());
+  EXPECT_TRUE(score.words(1).oov());
+  EXPECT_EQ(score.words(2).word(), "</s>");
+  double sum = 0;
+  for (const v1::WordScore& word : score.words()) {
+    sum += static_cast<double>(word.logprob());
+    EXPECT_GE(word.rank(), 1);
+    EXPECT_LE(word.rank(), 50);
+  }
+  EXPECT_EQ(sum, score.logprob());
+  EXPECT_EQ(score.oov_logprob(), static_cast<double>(score.words(1).logprob()));
+  ASSERT_EQ(response.scores(1).words_size(), 1);
+  EXPECT_EQ(response.scores(1).words(0).word(), "</s>");
+}
+
+TEST_F(ServerRpcTest, BoundariesAndOovPoliciesAreOptions) {
+  StartServer();
+  v1::ScoreSentencesRequest request = Sentences({"w3 zebra w4", ""});
+  v1::ScoreOptions* options = request.mutable_options();
+  options->set_include_words(true);
+  options->set_begin_of_sentence(false);
+  options->set_end_of_sentence(false);
+  options->set_oov_policy(v1::OOV_POLICY_FIXED);
+  options->set_oov_logprob(-12.5);
+  const auto [status, response] = Score(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const v1::SentenceScore& score = response.scores(0);
+  EXPECT_EQ(score.word_count(), 3);
+  EXPECT_EQ(score.token_count(), 2);
+  ASSERT_EQ(score.words_size(), 2);
+  EXPECT_EQ(score.words(0).word(), "zebra");
+  EXPECT_EQ(score.words(0).logprob(), -12.5f);
+  EXPECT_EQ(score.words(1).word(), "w4");
+  EXPECT_EQ(score.oov_logprob(), -12.5);
+  EXPECT_EQ(response.scores(1).token_count(), 0);  // Nothing to score.
+  EXPECT_EQ(response.scores(1).logprob(), 0);
+
+  options->set_oov_policy(v1::OOV_POLICY_OFFSET);
+  const auto [offset_status, offset] = Score(request);
+  options->clear_oov_policy();
+  options->clear_oov_logprob();
+  const auto [plain_status, plain] = Score(request);
+  ASSERT_TRUE(offset_status.ok() && plain_status.ok());
+  EXPECT_FLOAT_EQ(offset.scores(0).words(0).logprob(), plain.scores(0).words(0).logprob() - 12.5f);
+}
+
+TEST_F(ServerRpcTest, NoSentencesNoScores) {
+  StartServer();
+  const auto [status, response] = Score(v1::ScoreSentencesRequest());
+  EXPECT_TRUE(status.ok());
+  EXPECT_EQ(response.scores_size(), 0);
+  EXPECT_EQ(response.model(), "tiny");
+}
+
+TEST_F(ServerRpcTest, NextWordsEqualTheEngine) {
+  StartServer();
+  v1::NextWordsRequest request;
+  request.set_context("w1 zebra");
+  request.set_top_k(7);
+  request.set_allow_unknown(true);
+  request.set_allow_end_of_sentence(false);
+  const auto [status, response] = Next(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const auto context = Tokenize(model_->model(), "w1 zebra");
+  const NextWordItem item = {
+      .context = &*context,
+      .options = {.top_k = 7, .allow_unknown = true, .allow_end_of_sentence = false}};
+  const auto expected = NextWords(*model_, {&item, 1}, nullptr)[0];
+  ASSERT_EQ(response.words_size(), 7);
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(response.words(i).id(), expected[static_cast<size_t>(i)].token);
+    EXPECT_EQ(response.words(i).logprob(), expected[static_cast<size_t>(i)].logprob);
+    EXPECT_NE(response.words(i).word(), "</s>");
+  }
+  EXPECT_EQ(response.context_word_count(), 2);
+  EXPECT_EQ(response.context_oov_count(), 1);
+}
+
+TEST_F(ServerRpcTest, NextWordsDefaultsToTenAndChecksTopK) {
+  config_.limits.max_top_k = 20;
+  StartServer();
+  v1::NextWordsRequest request;
+  EXPECT_EQ(Next(request).second.words_size(), 10);
+  for (const int bad : {-1, 21, INT32_MAX}) {
+    request.set_top_k(bad);
+    const auto [status, response] = Next(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr("top_k"));
+  }
+}
+
+TEST_F(ServerRpcTest, TopKIsAtMostTheWordsThatMayBeAnswered) {
+  StartServer();  // V = 50, <unk> not allowed.
+  v1::NextWordsRequest request;
+  request.set_top_k(50);
+  EXPECT_EQ(Next(request).first.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_top_k(49);
+  const auto [status, response] = Next(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.words_size(), 49);
+  request.set_top_k(50);
+  request.set_allow_unknown(true);
+  const auto [all_status, all] = Next(request);
+  ASSERT_TRUE(all_status.ok());
+  double sum = 0;
+  for (const v1::NextWord& word : all.words()) sum += std::exp(word.logprob());
+  EXPECT_NEAR(sum, 1, 1e-5);
+}
+
+TEST_F(ServerRpcTest, ModelsAreFoundByNameAndVersion) {
+  StartServer({{"tiny", 1, MakeModel(1), absl::Milliseconds(1)}});
+  v1::ScoreSentencesRequest request = Sentences({"w1 w2"});
+  request.set_model("tiny");
+  EXPECT_EQ(Score(request).second.model_version(), 2);  // The highest.
+  request.set_model_version(1);
+  const auto [status, response] = Score(request);
+  EXPECT_EQ(response.model_version(), 1);
+  EXPECT_NE(response.scores(0).logprob(), Expected("w1 w2", {}).logprob);
+  request.set_model_version(9);
+  EXPECT_EQ(Score(request).first.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(Score(request).first.error_message(), HasSubstr("it has 1, 2"));
+  request.set_model_version(-1);
+  EXPECT_EQ(Score(request).first.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_model("other");
+  request.set_model_version(0);
+  EXPECT_EQ(Score(request).first.error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServerRpcTest, ANameIsNeededWhenThereAreSeveralModels) {
+  StartServer({{"other", 1, MakeModel(1), absl::Milliseconds(1)}});
+  const auto [status, response] = Score(Sentences({"w1"}));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("other, tiny"));
+}
+
+TEST_F(ServerRpcTest, ModelServiceListsAndDescribes) {
+  config_.limits.max_top_k = 123;
+  StartServer({{"tiny", 1, MakeModel(1), absl::Milliseconds(1)}});
+  const auto models = client_->ListModels();
+  ASSERT_THAT(models, IsOk());
+  ASSERT_EQ(models->size(), 2u);
+  EXPECT_EQ((*models)[0].version, 1);
+  EXPECT_FALSE((*models)[0].latest);
+  EXPECT_EQ((*models)[1].version, 2);
+  EXPECT_TRUE((*models)[1].latest);
+  EXPECT_EQ((*models)[1].vocabulary_size, 50);
+  EXPECT_EQ((*models)[1].weight_bytes, model_->weight_bytes());
+
+  grpc::ClientContext context;
+  v1::DescribeModelRequest request;
+  v1::DescribeModelResponse response;
+  ASSERT_TRUE(models_->DescribeModel(&context, request, &response).ok());
+  EXPECT_EQ(response.summary().preset(), "bllm");
+  EXPECT_EQ(response.config().recurrent(), "binary");
+  EXPECT_EQ(response.config().hidden_size(), 20);
+  EXPECT_EQ(response.limits().max_top_k(), 123);
+  EXPECT_EQ(response.metadata().numerics_version(), kNumericsVersion);
+  EXPECT_THAT(response.device(), HasSubstr("cpu"));
+
+  grpc::ClientContext missing_context;
+  request.set_model("missing");
+  EXPECT_EQ(models_->DescribeModel(&missing_context, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServerRpcTest, TheClientLibraryGivesTheSame) {
+  StartServer();
+  const auto result = client_->Score({"w1 zebra"}, {.words = true});
+  ASSERT_THAT(result, IsOk());
+  const SentenceScore expected = Expected("w1 zebra", {.want_ranks = true});
+  EXPECT_EQ(result->scores[0].logprob, expected.logprob);
+  ASSERT_EQ(result->scores[0].words.size(), 3u);
+  EXPECT_EQ(result->scores[0].words[1].rank, expected.token_ranks[1]);
+  const auto next = client_->NextWords("w1", {.top_k = 3});
+  ASSERT_THAT(next, IsOk());
+  EXPECT_EQ(next->words.size(), 3u);
+  EXPECT_THAT(client_->Score({"w1"}, {.model = "missing"}),
+              StatusIs(absl::StatusCode::kNotFound, HasSubstr("tiny")));
+}
+
+}  // namespace
+}  // namespace bitlm
