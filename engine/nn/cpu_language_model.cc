@@ -22,12 +22,17 @@ constexpr size_t kMaxRows = 4 * kRowBlock;
 }  // namespace
 
 CpuLanguageModel::CpuLanguageModel(std::shared_ptr<const Model> model, CpuWeights weights,
-                                   KernelSet kernels)
+                                   const CpuModelOptions& options)
     : model_(std::move(model)),
       weights_(std::move(weights)),
-      kernels_(std::move(kernels)),
+      kernels_(SelectKernels(options.features)),
+      min_parallel_cycles_(options.min_parallel_cycles),
       hidden_(static_cast<size_t>(model_->config.hidden_size)),
       planes_(model_->config.activation_planes) {}
+
+ThreadPool* CpuLanguageModel::PoolFor(double cycles, ThreadPool* pool) const {
+  return pool != nullptr && pool->threads() > 1 && cycles >= min_parallel_cycles_ ? pool : nullptr;
+}
 
 void CpuLanguageModel::Advance(std::span<const TokenId> tokens,
                                std::span<const float* const> states, std::span<float* const> next,
@@ -206,16 +211,11 @@ void CpuLanguageModel::LstmLayer(size_t layer, FloatRows x, QuantizationScale x_
 }
 
 absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
-    std::shared_ptr<const Model> model) {
-  return MakeCpuLanguageModel(std::move(model), cpu::Usable());
-}
-
-absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
-    std::shared_ptr<const Model> model, uint32_t cpu_features) {
+    std::shared_ptr<const Model> model, const CpuModelOptions& options) {
   BITLM_RETURN_IF_ERROR(CheckServable(model->config));
-  if ((cpu_features & ~cpu::Usable()) != 0) {
+  if ((options.features & ~cpu::Usable()) != 0) {
     return absl::FailedPreconditionError(absl::StrFormat("CPU features %s asked for, %s usable",
-                                                         cpu::Describe(cpu_features),
+                                                         cpu::Describe(options.features),
                                                          cpu::Describe(cpu::Usable())));
   }
   BITLM_ASSIGN_OR_RETURN(CpuWeights weights, PackWeights(*model));
@@ -224,8 +224,17 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
                                                     .vocabulary = model->vocabulary,
                                                     .tensors = {},
                                                     .golden = model->golden});
-  return std::make_shared<const CpuLanguageModel>(std::move(header), std::move(weights),
-                                                  SelectKernels(cpu_features));
+  return std::make_shared<const CpuLanguageModel>(std::move(header), std::move(weights), options);
+}
+
+absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
+    std::shared_ptr<const Model> model, uint32_t cpu_features) {
+  return MakeCpuLanguageModel(std::move(model), CpuModelOptions{.features = cpu_features});
+}
+
+absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
+    std::shared_ptr<const Model> model) {
+  return MakeCpuLanguageModel(std::move(model), cpu::Usable());
 }
 
 }  // namespace bitlm

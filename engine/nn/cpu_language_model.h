@@ -14,10 +14,22 @@
 
 namespace bitlm {
 
+struct CpuModelOptions {
+  uint32_t features = 0;  // cpu::Feature bits; part of cpu::Usable().
+  // Work below which one thread does it all, in estimated cycles: waking another costs some ten
+  // microseconds. Tests set 0. It never changes a result.
+  double min_parallel_cycles = 60e3;
+};
+
+// MakeCpuLanguageModel with all options.
+absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(
+    std::shared_ptr<const Model> model, const CpuModelOptions& options);
+
 class CpuLanguageModel final : public LanguageModel {
  public:
   // `model` without tensors: `weights` replaces them.
-  CpuLanguageModel(std::shared_ptr<const Model> model, CpuWeights weights, KernelSet kernels);
+  CpuLanguageModel(std::shared_ptr<const Model> model, CpuWeights weights,
+                   const CpuModelOptions& options);
 
   const Model& model() const override { return *model_; }
   size_t state_size() const override { return weights_.lstm.size() * 2 * hidden_; }
@@ -29,6 +41,8 @@ class CpuLanguageModel final : public LanguageModel {
   void Output(std::span<const OutputRow> rows, ThreadPool* pool) const override;
 
  private:
+  // `pool` when `cycles` of work on one core are worth waking its threads, else null.
+  ThreadPool* PoolFor(double cycles, ThreadPool* pool) const;
   // The rows of one Advance call that one thread, or all together, compute at once.
   void AdvanceRows(std::span<const TokenId> tokens, std::span<const float* const> states,
                    std::span<float* const> next, ThreadPool* pool) const;
@@ -43,6 +57,7 @@ class CpuLanguageModel final : public LanguageModel {
   const std::shared_ptr<const Model> model_;
   const CpuWeights weights_;
   const KernelSet kernels_;
+  const double min_parallel_cycles_;
   const size_t hidden_;
   const int planes_;  // Of quantized inputs.
 };

@@ -42,7 +42,7 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
       hidden_(hidden),
       hidden_offset_(hidden_offset),
       rows_(rows),
-      pool_(PoolFor(static_cast<double>(rows.size()) * ProductCycles(weights.output.matrix), pool)),
+      pool_(pool),
       vocabulary_(weights.output.matrix.rows),
       tiles_(CeilDiv(vocabulary_, kSoftmaxTile)),
       groups_(CeilDiv(tiles_, kGroupTiles)) {
@@ -258,7 +258,9 @@ void CpuLanguageModel::Output(std::span<const OutputRow> rows, ThreadPool* pool)
   const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows);
   for (size_t first = 0; first < rows.size(); first += step) {
     const size_t count = std::min(step, rows.size() - first);
-    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, rows.subspan(first, count), pool)
+    const double cycles = static_cast<double>(count) * ProductCycles(weights_.output.matrix);
+    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, rows.subspan(first, count),
+              PoolFor(cycles, pool))
         .Run();
   }
 }

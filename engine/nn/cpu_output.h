@@ -18,8 +18,8 @@ namespace bitlm {
 // vocabulary. The logits of a tile live in a buffer of one thread and are never stored beyond it.
 class CpuOutput {
  public:
-  // `hidden_offset` is where the last layer's h [H] begins in a state. All references must outlive
-  // the object.
+  // `hidden_offset` is where the last layer's h [H] begins in a state. `pool` may be null. All
+  // references must outlive the object.
   CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
             size_t hidden_offset, std::span<const OutputRow> rows, ThreadPool* pool);
 

@@ -7,9 +7,6 @@
 namespace bitlm {
 namespace {
 
-// Waking a thread costs some ten microseconds.
-constexpr double kWorthwhileCycles = 60e3;
-
 // Calls body(first_panel, panels) over all panels, a slice for each thread.
 template <typename Body>
 void ForSlices(size_t row_panels, ThreadPool* pool, const Body& body) {
@@ -44,10 +41,6 @@ QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, 
 FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns) {
   const size_t stride = RoundUp(columns, kPanelRows);
   return {.data = scratch.Take<float>(batch * stride), .stride = stride};
-}
-
-ThreadPool* PoolFor(double cycles, ThreadPool* pool) {
-  return pool != nullptr && pool->threads() > 1 && cycles >= kWorthwhileCycles ? pool : nullptr;
 }
 
 double ProductCycles(const PackedMatrix& matrix) {

@@ -38,8 +38,6 @@ struct FloatRows {
 // Room for `batch` rows of `columns` values, rows padded to whole panels.
 FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns);
 
-// `pool` when `cycles` of work on one core (an estimate) are worth waking its threads, else null.
-ThreadPool* PoolFor(double cycles, ThreadPool* pool);
 // Estimated cycles of a product of one row with `matrix`.
 double ProductCycles(const PackedMatrix& matrix);
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/cpu_features.h"
+#include "engine/nn/cpu_language_model.h"
 #include "engine/nn/language_model.h"
 #include "tests/support/random_model.h"
 #include "tests/support/status_matchers.h"
@@ -68,7 +69,9 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
     } else {
       ASSERT_OK_AND_ASSIGN(const uint32_t features, cpu::Narrow(~0u, implementation));
       if ((features & ~cpu::Usable()) != 0) GTEST_SKIP() << "this CPU lacks " << implementation;
-      ASSERT_OK_AND_ASSIGN(model_, MakeCpuLanguageModel(model, features));
+      // Threads even for the smallest work.
+      ASSERT_OK_AND_ASSIGN(
+          model_, MakeCpuLanguageModel(model, {.features = features, .min_parallel_cycles = 0}));
     }
     vocabulary_ = model_->config().vocabulary_size;
   }

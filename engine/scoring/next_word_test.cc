@@ -1,0 +1,94 @@
+#include "engine/scoring/next_word.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/support/random_model.h"
+
+namespace bitlm {
+namespace {
+
+class NextWordTest : public testing::Test {
+ protected:
+  NextWordTest()
+      : model_(*MakeCpuLanguageModel(
+            std::make_shared<const Model>(RandomModel(TinyConfig("bllm", 40, 9, 11), 3)))) {}
+
+  TokenizedSentence Words(const std::string& text) const {
+    return *Tokenize(model_->model(), text);
+  }
+  std::vector<TokenScore> Next(const std::string& text, const NextWordOptions& options) const {
+    const TokenizedSentence context = Words(text);
+    const NextWordItem item{.context = &context, .options = options};
+    return NextWords(*model_, {&item, 1}, nullptr)[0];
+  }
+
+  const std::shared_ptr<const LanguageModel> model_;
+};
+
+TEST_F(NextWordTest, GivesTheWholeDistributionInOrder) {
+  const std::vector<TokenScore> all = Next("w1 w2", {.top_k = 40, .allow_unknown = true});
+  ASSERT_EQ(all.size(), 40u);
+  for (size_t i = 1; i < all.size(); ++i) {
+    EXPECT_GE(all[i - 1].logprob, all[i].logprob);
+    if (all[i - 1].logprob == all[i].logprob) {
+      EXPECT_LT(all[i - 1].token, all[i].token);
+    }
+  }
+  // The log-probabilities that sentences are scored with.
+  const TokenizedSentence sentence = Words("w1 w2 w7");
+  const ScoreItem item{.sentence = &sentence, .options = {}};
+  const SentenceScore score = SentenceScorer(model_).Score({&item, 1}, nullptr)[0];
+  const TokenId w7 = model_->vocabulary().Find("w7");
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const TokenScore& word) { return word.token == w7; });
+  ASSERT_NE(found, all.end());
+  EXPECT_EQ(found->logprob, score.token_logprobs[2]);
+}
+
+TEST_F(NextWordTest, LeavesOutHiddenWordsWithoutRenormalizing) {
+  const TokenId unknown = model_->vocabulary().unknown_id();
+  const TokenId end = model_->vocabulary().end_of_sentence_id();
+  for (const std::string context : {"", "w1", "w2 w3"}) {
+    const std::vector<TokenScore> all = Next(context, {.top_k = 40, .allow_unknown = true});
+    for (const bool allow_unknown : {false, true}) {
+      for (const bool allow_end : {false, true}) {
+        for (const int k : {1, 5, 38, 40}) {
+          std::vector<TokenScore> expected;
+          for (const TokenScore& word : all) {
+            const bool hidden =
+                (!allow_unknown && word.token == unknown) || (!allow_end && word.token == end);
+            if (!hidden && expected.size() < static_cast<size_t>(k)) expected.push_back(word);
+          }
+          EXPECT_EQ(Next(context, {.top_k = k,
+                                   .allow_unknown = allow_unknown,
+                                   .allow_end_of_sentence = allow_end}),
+                    expected);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(NextWordTest, ManyContextsGiveWhatEachGivesAlone) {
+  const std::vector<std::string> texts = {"w1 w2", "", "w1", "w1 w2", "zebra", "w1 w2 w3"};
+  std::vector<TokenizedSentence> contexts;
+  for (const std::string& text : texts) contexts.push_back(Words(text));
+  std::vector<NextWordItem> items;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    items.push_back({.context = &contexts[i], .options = {.top_k = static_cast<int>(2 * i + 1)}});
+  }
+  ThreadPool pool(2);
+  const std::vector<std::vector<TokenScore>> answers = NextWords(*model_, items, &pool);
+  ASSERT_EQ(answers.size(), texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    EXPECT_EQ(answers[i], Next(texts[i], items[i].options)) << texts[i];
+  }
+}
+
+}  // namespace
+}  // namespace bitlm
