@@ -2,8 +2,11 @@
 
 #include <CivetServer.h>
 
+#include <atomic>
+#include <chrono>
 #include <exception>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -73,15 +76,33 @@ class Router : public CivetHandler {
 
 class CivetHttpServer : public HttpServer {
  public:
-  CivetHttpServer(const std::vector<std::string>& options,
+  CivetHttpServer(const std::string& address, const std::vector<std::string>& options,
                   std::map<std::string, HttpHandler> handlers)
-      : router_(std::move(handlers)), server_(options) {
+      : address_(address), router_(std::move(handlers)), server_(options) {
     server_.addHandler("", router_);
     ports_ = server_.getListeningPorts();
+  }
+  // civetweb sees that it shall stop only when its poll of 2 s ends or a connection comes, so we
+  // are that connection.
+  ~CivetHttpServer() override {
+    std::atomic<bool> closed = false;
+    std::thread closer([this, &closed] {
+      server_.close();
+      closed = true;
+    });
+    while (!closed) {
+      char error[100];
+      mg_connection* connection =
+          mg_connect_client(address_.c_str(), port(), /*use_ssl=*/0, error, sizeof(error));
+      if (connection != nullptr) mg_close_connection(connection);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    closer.join();
   }
   int port() const override { return ports_.empty() ? 0 : ports_.front(); }
 
  private:
+  const std::string address_;
   Router router_;
   CivetServer server_;
   std::vector<int> ports_;
@@ -98,7 +119,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(
       "listening_ports",    target,  "num_threads",       "4",
       "request_timeout_ms", "10000", "enable_keep_alive", "no"};
   try {
-    return std::unique_ptr<HttpServer>(new CivetHttpServer(options, std::move(handlers)));
+    return std::unique_ptr<HttpServer>(new CivetHttpServer(address, options, std::move(handlers)));
   } catch (const std::exception&) {
     return absl::UnavailableError(
         absl::StrCat("--http-address, --http-port: cannot listen on ", target,
