@@ -1,0 +1,239 @@
+#include "trainer/layers/network.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "trainer/tensor/double_backend.h"
+#include "trainer/tensor/fast_backend.h"
+
+namespace bitlm::trainer {
+namespace {
+
+using DoubleNetwork = Network<DoubleBackend>;
+
+ModelConfig SmallConfig(const std::string& preset, int layers = 1, int embedding = 6) {
+  ModelConfig config = PresetConfig(preset).value();
+  config.hidden_size = 6;
+  config.embedding_size = embedding;
+  config.vocabulary_size = 11;
+  config.layers = layers;
+  return config;
+}
+
+constexpr NetworkShape kShape{.streams = 3, .steps = 5};
+
+// Inputs, targets with one that is not scored, and resets inside the segment.
+Batch SmallBatch(int vocabulary) {
+  Batch batch{
+      .streams = kShape.streams, .steps = kShape.steps, .inputs = {}, .targets = {}, .resets = {}};
+  for (uint64_t i = 0; i < 15; ++i) {
+    batch.inputs.push_back(static_cast<int32_t>(Mix64(i) % static_cast<uint64_t>(vocabulary)));
+    batch.targets.push_back(
+        static_cast<int32_t>(Mix64(100 + i) % static_cast<uint64_t>(vocabulary)));
+    batch.resets.push_back(i == 7 || i == 9);
+  }
+  batch.targets[4] = -1;
+  batch.scored = 14;
+  return batch;
+}
+
+template <typename Net>
+void Randomize(Net& network, double scale) {
+  uint64_t key = 1;
+  for (auto* p : network.Parameters()) {
+    for (size_t i = 0; i < p->value.size(); ++i) {
+      p->value[i] = static_cast<typename Net::Real>(scale * GaussianAt(key, i));
+    }
+    ++key;
+  }
+}
+
+template <typename Net>
+typename Net::State SomeState(const Net& network) {
+  typename Net::State state = network.ZeroState();
+  for (auto& layer : state) {
+    for (size_t i = 0; i < layer.h.size(); ++i) {
+      layer.h[i] = static_cast<typename Net::Real>(0.3 * GaussianAt(77, i));
+      layer.c[i] = static_cast<typename Net::Real>(0.5 * GaussianAt(78, i));
+    }
+  }
+  return state;
+}
+
+constexpr double kGradientScale = 0.37;
+constexpr uint64_t kDropoutKey = 5;
+
+double LossOf(DoubleNetwork& network, const Batch& batch, const DropoutRates& dropout) {
+  network.Pack();
+  auto state = SomeState(network);
+  return network.LossAndGradient(batch, dropout, kDropoutKey, kGradientScale, &state) *
+         kGradientScale;
+}
+
+class GradientTest : public testing::TestWithParam<ModelConfig> {};
+
+// Central differences in double precision: the error is about h^2 |f'''| / 6 + 1e-16 |f| / h, below
+// 1e-8 for h = 1e-5.
+TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  for (const DropoutRates& dropout :
+       {DropoutRates{}, DropoutRates{.input = 0.3, .hidden = 0.2, .output = 0.4},
+        DropoutRates{.input = 0.3, .hidden = 0.2, .output = 0.4, .variational = true}}) {
+    DoubleNetwork network(backend, GetParam(), kShape);
+    Randomize(network, 0.4);
+    const Batch batch = SmallBatch(GetParam().vocabulary_size);
+    int checked = 0;
+    for (auto* p : network.Parameters()) {
+      if (p->binary()) continue;  // Not differentiable; see the next test.
+      network.embedding().ClearGradient();
+      LossOf(network, batch, dropout);
+      const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
+      for (size_t i = 0; i < p->value.size(); ++i) {
+        constexpr double kStep = 1e-5;
+        const double value = p->value[i];
+        p->value[i] = value + kStep;
+        const double above = LossOf(network, batch, dropout);
+        p->value[i] = value - kStep;
+        const double below = LossOf(network, batch, dropout);
+        p->value[i] = value;
+        ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
+        ++checked;
+      }
+    }
+    EXPECT_GT(checked, 40);
+  }
+}
+
+// The straight-through estimator hands dC/dW^b to W ([LCY18] equation 7). dC/dW^b is checked
+// through a float network that has the effective weights exp(gamma) * W^b: its gradient, which the
+// test above checks, times exp(gamma) is dC/dW^b.
+TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  DoubleNetwork binary(backend, GetParam(), kShape);
+  Randomize(binary, 0.4);
+  ModelConfig config = GetParam();
+  const auto to_float = [](MatrixKind kind) {
+    return kind == MatrixKind::kBinary ? MatrixKind::kFloat : kind;
+  };
+  config.embedding = to_float(config.embedding);
+  config.output_embedding = to_float(config.output_embedding);
+  config.input_projection = to_float(config.input_projection);
+  config.output_projection = to_float(config.output_projection);
+  config.recurrent = to_float(config.recurrent);
+  DoubleNetwork effective(backend, config, kShape);
+
+  // Pairs of (binary parameter, gamma or null, float parameter).
+  struct Twin {
+    Parameter<double>* binary;
+    Parameter<double>* gamma;
+    Parameter<double>* effective;
+  };
+  std::vector<Twin> twins{
+      {&binary.embedding().table(), nullptr, &effective.embedding().table()},
+      {&binary.output().table().parameter, nullptr, &effective.output().table().parameter}};
+  std::vector<std::pair<Parameter<double>*, Parameter<double>*>> biases;
+  const auto add_linear = [&](auto* from, auto* to) {
+    if (from == nullptr) return;
+    twins.push_back({&from->weight().parameter, from->binary() ? &from->gamma() : nullptr,
+                     &to->weight().parameter});
+    biases.emplace_back(&from->bias(), &to->bias());
+  };
+  add_linear(binary.input_projection(), effective.input_projection());
+  add_linear(binary.output_projection(), effective.output_projection());
+  for (size_t l = 0; l < binary.lstm().size(); ++l) {
+    auto& from = *binary.lstm()[l];
+    auto& to = *effective.lstm()[l];
+    auto* gamma = from.binary() ? &from.gamma() : nullptr;
+    twins.push_back({&from.weight_x().parameter, gamma, &to.weight_x().parameter});
+    twins.push_back({&from.weight_h().parameter, gamma, &to.weight_h().parameter});
+    biases.emplace_back(&from.bias(), &to.bias());
+  }
+  const auto factor = [](const Twin& twin, int64_t column) {
+    return twin.gamma == nullptr ? 1.0 : std::exp(twin.gamma->value[static_cast<size_t>(column)]);
+  };
+  for (const Twin& twin : twins) {
+    for (int64_t i = 0; i < twin.binary->size(); ++i) {
+      const auto at = static_cast<size_t>(i);
+      const double w = twin.binary->value[at];
+      const double value = !twin.binary->binary() ? w
+                           : w > 0                ? twin.binary->alpha
+                                                  : -twin.binary->alpha;
+      twin.effective->value[at] = value * factor(twin, i % twin.binary->cols);
+    }
+  }
+  for (const auto& [from, to] : biases)
+    std::copy(from->value.begin(), from->value.end(), to->value.begin());
+
+  const Batch batch = SmallBatch(config.vocabulary_size);
+  const DropoutRates dropout{.input = 0.3, .output = 0.4};
+  EXPECT_NEAR(LossOf(binary, batch, dropout), LossOf(effective, batch, dropout), 1e-10);
+  for (const Twin& twin : twins) {
+    for (int64_t i = 0; i < twin.binary->size(); ++i) {
+      const auto at = static_cast<size_t>(i);
+      ASSERT_NEAR(twin.binary->gradient[at],
+                  twin.effective->gradient[at] * factor(twin, i % twin.binary->cols), 1e-10)
+          << twin.binary->name << "[" << i << "]";
+    }
+  }
+}
+
+// The fast backend in float32 is the same network up to rounding; in bfloat16 up to the rounding of
+// operands to 8 bits of significand.
+TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
+  ThreadPool pool(2);
+  DoubleBackend reference_backend(&pool);
+  DoubleNetwork reference(reference_backend, GetParam(), kShape);
+  Randomize(reference, 0.4);
+  const Batch batch = SmallBatch(GetParam().vocabulary_size);
+  const DropoutRates dropout{.input = 0.3, .output = 0.4};
+  const double expected = LossOf(reference, batch, dropout);
+  std::vector<Precision> precisions{Precision::kFloat32};
+  if (BestPrecision() == Precision::kBfloat16) precisions.push_back(Precision::kBfloat16);
+  for (const Precision precision : precisions) {
+    const double tolerance = precision == Precision::kFloat32 ? 1e-5 : 3e-2;
+    FastBackend backend(precision, &pool);
+    Network<FastBackend> network(backend, GetParam(), kShape);
+    Randomize(network, 0.4);
+    network.Pack();
+    auto state = SomeState(network);
+    const double loss = kGradientScale * network.LossAndGradient(batch, dropout, kDropoutKey,
+                                                                 kGradientScale, &state);
+    EXPECT_NEAR(loss, expected, tolerance * expected);
+    const auto parameters = network.Parameters();
+    const auto references = reference.Parameters();
+    ASSERT_EQ(parameters.size(), references.size());
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      double error = 0, norm = 0;
+      for (size_t i = 0; i < parameters[p]->gradient.size(); ++i) {
+        const double difference = parameters[p]->gradient[i] - references[p]->gradient[i];
+        error += difference * difference;
+        norm += references[p]->gradient[i] * references[p]->gradient[i];
+      }
+      EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(norm)) << parameters[p]->name;
+    }
+  }
+}
+
+std::string PresetName(const testing::TestParamInfo<ModelConfig>& test) {
+  std::string name = test.param.preset + "_" + std::to_string(test.param.layers) + "_" +
+                     std::to_string(test.param.embedding_size);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Presets, GradientTest,
+                         testing::Values(SmallConfig("lstm"), SmallConfig("belm"),
+                                         SmallConfig("bllm"), SmallConfig("bllm-no-i"),
+                                         SmallConfig("bllm-no-o"), SmallConfig("bllm-no-io"),
+                                         SmallConfig("lstm", 2), SmallConfig("bllm", 2),
+                                         SmallConfig("bllm", 1, 9), SmallConfig("belm", 2, 5)),
+                         PresetName);
+
+}  // namespace
+}  // namespace bitlm::trainer
