@@ -40,9 +40,12 @@ struct Recipe {
   // init: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2. Latent
   // binary matrices always the latter.
   double init_uniform = 0;
-  double forget_bias = 0;              // init.forget_bias
-  double gamma_input = 0;              // init.gamma_input: gamma of a binary input projection
-  double gamma_output = 0;             // init.gamma_output: gamma of a binary output projection
+  double forget_bias = 0;  // init.forget_bias
+  // init.gamma_input, init.gamma_output: gamma of a binary projection, at the start. Binary
+  // embeddings are small (1 / sqrt(H)): exp(gamma) brings what follows to a useful size. A float
+  // projection starts from its random weights times exp(gamma).
+  double gamma_input = 0;
+  double gamma_output = 0;
   uint64_t seed = 1;                   // seed
   double checkpoint_interval_s = 120;  // checkpoint_seconds
   double expected_perplexity =

@@ -111,8 +111,13 @@ void TrainingRun::Initialize() {
     std::fill_n(layer->bias().value.data() + h, h, static_cast<float>(recipe_.forget_bias));
   }
   const auto set_gamma = [](LinearLayer<FastBackend>* layer, double gamma) {
-    if (layer == nullptr || !layer->binary()) return;
-    std::fill(layer->gamma().value.begin(), layer->gamma().value.end(), static_cast<float>(gamma));
+    if (layer == nullptr) return;
+    if (layer->binary()) {
+      std::fill(layer->gamma().value.begin(), layer->gamma().value.end(),
+                static_cast<float>(gamma));
+    } else {
+      for (float& w : layer->weight().parameter.value) w *= static_cast<float>(std::exp(gamma));
+    }
   };
   set_gamma(network_.input_projection(), recipe_.gamma_input);
   set_gamma(network_.output_projection(), recipe_.gamma_output);
