@@ -86,7 +86,7 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
       tensors[name + ".scale"] = ScaleTensor(layer.gamma(), layer.weight_x().parameter.alpha);
   }
   if (auto* layer = network.output_projection()) AddLinear("output_projection", *layer, &tensors);
-  const Parameter<float>& output = network.output().table().parameter;
+  const Parameter<float>& output = network.output().table();
   tensors["output_embedding.weight"] = TransposedTensor(output);
   if (output.binary()) tensors["output_embedding.scale"] = ScalarTensor(output.alpha);
   return Model{.config = network.config(),

@@ -155,7 +155,7 @@ std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
     if (layer->binary()) all.push_back(&layer->gamma());
   }
   if (output_projection_) add_linear(*output_projection_);
-  all.push_back(&output_->table().parameter);
+  all.push_back(&output_->table());
   return all;
 }
 

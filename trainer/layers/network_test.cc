@@ -134,9 +134,8 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
     Parameter<double>* gamma;
     Parameter<double>* effective;
   };
-  std::vector<Twin> twins{
-      {&binary.embedding().table(), nullptr, &effective.embedding().table()},
-      {&binary.output().table().parameter, nullptr, &effective.output().table().parameter}};
+  std::vector<Twin> twins{{&binary.embedding().table(), nullptr, &effective.embedding().table()},
+                          {&binary.output().table(), nullptr, &effective.output().table()}};
   std::vector<std::pair<Parameter<double>*, Parameter<double>*>> biases;
   const auto add_linear = [&](auto* from, auto* to) {
     if (from == nullptr) return;
@@ -216,6 +215,37 @@ TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
         norm += references[p]->gradient[i] * references[p]->gradient[i];
       }
       EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(norm)) << parameters[p]->name;
+    }
+  }
+}
+
+// More words than one tile of the output layer: every gradient still is a finite difference's.
+TEST(OutputTilesTest, SeveralTilesOfWordsAreOneSoftmax) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  ModelConfig config = SmallConfig("belm");
+  config.output_embedding = MatrixKind::kFloat;
+  config.vocabulary_size = 1100;
+  DoubleNetwork network(backend, config, kShape);
+  Randomize(network, 0.4);
+  Batch batch = SmallBatch(config.vocabulary_size);
+  batch.targets[0] = 511;
+  batch.targets[1] = 512;
+  batch.targets[2] = 1099;
+  for (auto* p : network.Parameters()) {
+    if (p->binary()) continue;
+    network.embedding().ClearGradient();
+    LossOf(network, batch, {});
+    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
+    for (size_t i = 0; i<p->value.size(); i += p->value.size()> 200 ? 37 : 11) {
+      constexpr double kStep = 1e-5;
+      const double value = p->value[i];
+      p->value[i] = value + kStep;
+      const double above = LossOf(network, batch, {});
+      p->value[i] = value - kStep;
+      const double below = LossOf(network, batch, {});
+      p->value[i] = value;
+      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
     }
   }
 }

@@ -3,15 +3,21 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
+#include <cmath>
 #include <vector>
 
 #include "trainer/layers/parameter.h"
 
 namespace bitlm::trainer {
 
-// Works through the rows in pieces, so that logits and their gradient stay in cache: [rows, V]
-// exists only once, in the product's own format, for the weight gradient.
+// Works in tiles of rows and words that stay in the second-level cache, in one pass: a tile's
+// logits become e = exp(logit) at once, without the row's maximum (logits are far from the +-80 at
+// which they are clamped), and e alone is kept, in the format of the weight gradient's product.
+// Since softmax = e / sum, the sums are applied afterwards to the small side:
+//
+//   dC/dlogit = (e - sum * one_hot) * f,   f = gradient_scale / sum
+//   dC/dz     = f * (e W_y)  - gradient_scale * W_y[target]
+//   dC/dW_y   = (f * z)^T (e - sum * one_hot)
 template <typename Backend>
 class OutputLayer {
  public:
@@ -22,21 +28,42 @@ class OutputLayer {
               Real alpha)
       : backend_(backend),
         rows_(rows),
-        table_(backend, "output_embedding", size, vocabulary, binary, alpha),
+        table_(MakeParameter<Real>("output_embedding", size, vocabulary, binary ? alpha : Real(0))),
+        factor_(binary ? alpha : Real(1)),
+        forward_(backend.MakeRight(size, vocabulary)),
         z_left_(backend.MakeLeft(rows, size)),
+        z_scaled_(static_cast<size_t>(rows * size)),
         z_transposed_(backend.MakeLeft(size, rows)),
-        gradient_right_(backend.MakeRight(rows, vocabulary)),
-        scale_(static_cast<size_t>(size)),
-        losses_(static_cast<size_t>(rows)) {
-    std::fill(scale_.begin(), scale_.end(), table_.factor());
-    for (int i = 0; i < backend.pool()->threads(); ++i) {
-      scratch_.push_back({AlignedBuffer<Real>(static_cast<size_t>(kPiece * vocabulary)),
-                          backend.MakeLeft(kPiece, vocabulary)});
+        e_(backend.MakeRight(rows, vocabulary)),
+        column_scale_(static_cast<size_t>(size), factor_),
+        sums_(static_cast<size_t>(rows)),
+        target_logits_(static_cast<size_t>(rows)) {
+    for (int64_t first = 0; first < vocabulary; first += kTileWords) {
+      backward_.push_back(backend.MakeRight(std::min(kTileWords, vocabulary - first), size));
+    }
+    // Pieces of equal size, as many for each thread.
+    const int64_t threads = backend.pool()->threads();
+    const int64_t pieces = ((rows + kTileRows - 1) / kTileRows + threads - 1) / threads * threads;
+    piece_rows_ = ((rows + pieces - 1) / pieces + kPackRows - 1) / kPackRows * kPackRows;
+    pieces_ = (rows + piece_rows_ - 1) / piece_rows_;
+    for (int64_t i = 0; i < pieces_; ++i) {
+      scratch_.push_back(
+          {AlignedBuffer<Real>(static_cast<size_t>(piece_rows_ * kTileWords)), {}, {}});
+      scratch_.back().e = backend.MakeLeft(piece_rows_, std::min(kTileWords, vocabulary));
+      scratch_.back().e_last = backend.MakeLeft(piece_rows_, backward_.back().rows);
     }
   }
 
-  Weight<Backend>& table() { return table_; }
-  void Pack() { table_.Pack(backend_); }
+  Parameter<Real>& table() { return table_; }
+
+  void Pack() {
+    const Encode encode = table_.binary() ? Encode::kSign : Encode::kValue;
+    backend_.SetRight(table_.value.data(), table_.cols, encode, nullptr, &forward_);
+    for (size_t tile = 0; tile < backward_.size(); ++tile) {
+      backend_.SetRightTransposed(table_.value.data() + static_cast<int64_t>(tile) * kTileWords,
+                                  table_.cols, encode, &backward_[tile]);
+    }
+  }
 
   // z [rows, E]; targets [rows], negative = not scored. Returns the sum of -log p(target), nats.
   double Loss(const Real* z, const int32_t* targets) { return Run(z, targets, 0, nullptr); }
@@ -45,59 +72,103 @@ class OutputLayer {
   double LossAndGradient(const Real* z, const int32_t* targets, Real gradient_scale,
                          Real* z_gradient) {
     const double loss = Run(z, targets, gradient_scale, z_gradient);
-    backend_.SetLeftTransposed(z, rows_, table_.parameter.rows, &z_transposed_);
-    backend_.MultiplyAll(z_transposed_, gradient_right_, table_.parameter.gradient.data(),
-                         table_.parameter.cols, false);
+    backend_.SetLeftTransposed(z_scaled_.data(), rows_, table_.rows, &z_transposed_);
+    backend_.MultiplyAll(z_transposed_, e_, table_.gradient.data(), table_.cols, false);
     return loss;
   }
 
  private:
-  static constexpr int64_t kPiece = 64;  // Rows whose logits are computed together.
+  static constexpr int64_t kTileWords = 512;
+  static constexpr int64_t kTileRows = 256;  // About: see the constructor.
 
   struct Scratch {
-    AlignedBuffer<Real> logits;       // [kPiece, V]
-    typename Backend::Left gradient;  // [kPiece, V]
+    AlignedBuffer<Real> logits;  // [piece_rows, kTileWords]
+    typename Backend::Left e,
+        e_last;  // The same, as a left operand; of the last tile, which may be narrower.
   };
 
   double Run(const Real* z, const int32_t* targets, Real gradient_scale, Real* z_gradient) {
-    const int64_t size = table_.parameter.rows;
-    const int64_t vocabulary = table_.parameter.cols;
-    const int64_t pieces = (rows_ + kPiece - 1) / kPiece;
-    std::atomic<int64_t> next = 0;
-    backend_.pool()->ParallelFor(scratch_.size(), [&](size_t worker) {
-      Scratch& scratch = scratch_[worker];
-      for (int64_t piece = next++; piece < pieces; piece = next++) {
-        const int64_t row = piece * kPiece;
-        const int64_t count = std::min(kPiece, rows_ - row);
-        // alpha is applied to z, which is smaller than the logits.
-        backend_.SetLeftRows(z + row * size, count, size,
-                             table_.parameter.binary() ? scale_.data() : nullptr, row, &z_left_);
-        backend_.Multiply(z_left_, row, count, table_.forward, 0, vocabulary, scratch.logits.data(),
-                          vocabulary, false);
-        const bool gradient = z_gradient != nullptr;
-        backend_.SoftmaxCrossEntropy(scratch.logits.data(), count, vocabulary, targets + row,
-                                     gradient_scale, losses_.data() + row, row,
-                                     gradient ? &scratch.gradient : nullptr,
-                                     gradient ? &gradient_right_ : nullptr);
-        if (!gradient) continue;
-        Real* dz = z_gradient + row * size;
-        backend_.Multiply(scratch.gradient, 0, count, table_.backward, 0, size, dz, size, false);
-        if (!table_.parameter.binary()) continue;
-        for (int64_t i = 0; i < count * size; ++i) dz[i] *= table_.factor();
-      }
+    backend_.pool()->ParallelFor(static_cast<size_t>(pieces_), [&](size_t piece) {
+      const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
+      const int64_t count = std::min(piece_rows_, rows_ - row);
+      AddExponentials(z, targets, row, count, z_gradient, &scratch_[piece]);
+      if (z_gradient != nullptr) ApplySums(z, targets, gradient_scale, row, count, z_gradient);
     });
     double loss = 0;
-    for (const double row_loss : losses_) loss += row_loss;
+    for (size_t r = 0; r < sums_.size(); ++r) {
+      if (targets[r] >= 0) loss += std::log(sums_[r]) - static_cast<double>(target_logits_[r]);
+    }
     return loss;
   }
 
+  // Sums, e, and e W_y^signs (into z_gradient) of rows [row, row + count).
+  void AddExponentials(const Real* z, const int32_t* targets, int64_t row, int64_t count,
+                       Real* z_gradient, Scratch* scratch) {
+    const int64_t size = table_.rows;
+    std::fill_n(sums_.data() + row, count, 0.0);
+    // alpha is applied to z, which is smaller than the logits.
+    backend_.SetLeftRows(z + row * size, count, size,
+                         table_.binary() ? column_scale_.data() : nullptr, row, &z_left_);
+    for (size_t tile = 0; tile < backward_.size(); ++tile) {
+      const int64_t column = static_cast<int64_t>(tile) * kTileWords;
+      const int64_t cols = backward_[tile].rows;
+      Real* logits = scratch->logits.data();
+      backend_.Multiply(z_left_, row, count, forward_, column, cols, logits, cols, false);
+      for (int64_t r = 0; r < count; ++r) {
+        const int64_t target = targets[row + r] - column;
+        if (target >= 0 && target < cols)
+          target_logits_[static_cast<size_t>(row + r)] = logits[r * cols + target];
+      }
+      typename Backend::Left* e = tile + 1 < backward_.size() ? &scratch->e : &scratch->e_last;
+      const bool gradient = z_gradient != nullptr;
+      backend_.ExpTile(logits, count, cols, sums_.data() + row, column, row, gradient ? e : nullptr,
+                       gradient ? &e_ : nullptr);
+      if (gradient) {
+        backend_.Multiply(*e, 0, count, backward_[tile], 0, size, z_gradient + row * size, size,
+                          tile > 0);
+      }
+    }
+  }
+
+  void ApplySums(const Real* z, const int32_t* targets, Real gradient_scale, int64_t row,
+                 int64_t count, Real* z_gradient) {
+    const int64_t size = table_.rows;
+    for (int64_t r = row; r < row + count; ++r) {
+      const auto at = static_cast<size_t>(r);
+      Real* dz = z_gradient + r * size;
+      Real* scaled = z_scaled_.data() + r * size;
+      const int32_t target = targets[r];
+      if (target < 0) {
+        std::fill(dz, dz + size, Real(0));
+        std::fill(scaled, scaled + size, Real(0));
+        continue;
+      }
+      const Real f = gradient_scale / static_cast<Real>(sums_[at]);
+      for (int64_t c = 0; c < size; ++c) {
+        dz[c] *= f * factor_;
+        scaled[c] = f * z[r * size + c];
+      }
+      backend_.AddRightRow(backward_[static_cast<size_t>(target / kTileWords)], target % kTileWords,
+                           -gradient_scale * factor_, dz);
+      backend_.SetRightEntry(
+          r, target,
+          static_cast<Real>(std::exp(static_cast<double>(target_logits_[at])) - sums_[at]), &e_);
+    }
+  }
+
   const Backend& backend_;
-  int64_t rows_;
-  Weight<Backend> table_;
-  typename Backend::Left z_left_, z_transposed_;
-  typename Backend::Right gradient_right_;
-  std::vector<Real> scale_;
-  std::vector<double> losses_;
+  int64_t rows_, piece_rows_ = 0, pieces_ = 0;
+  Parameter<Real> table_;
+  Real factor_;
+  typename Backend::Right forward_;                // [E, V]
+  std::vector<typename Backend::Right> backward_;  // Tiles [kTileWords, E].
+  typename Backend::Left z_left_;
+  AlignedBuffer<Real> z_scaled_;  // f * z
+  typename Backend::Left z_transposed_;
+  typename Backend::Right e_;  // [rows, V]
+  std::vector<Real> column_scale_;
+  std::vector<double> sums_;
+  std::vector<Real> target_logits_;
   std::vector<Scratch> scratch_;
 };
 

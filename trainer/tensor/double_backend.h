@@ -2,12 +2,12 @@
 // checks.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
 #include "engine/base/thread_pool.h"
 #include "trainer/tensor/elementwise.h"
-#include "trainer/tensor/softmax.h"
 
 namespace bitlm::trainer {
 
@@ -77,17 +77,24 @@ class DoubleBackend {
     Multiply(a, 0, a.rows, b, 0, b.cols, c, c_stride, accumulate);
   }
 
-  void SoftmaxCrossEntropy(double* logits, int64_t rows, int64_t cols, const int32_t* targets,
-                           double gradient_scale, double* loss, int64_t row, Left* plain,
-                           Right* packed) const {
-    SoftmaxGradientInPlace(logits, rows, cols, targets, gradient_scale, loss);
-    if (plain == nullptr) return;
+  void ExpTile(const double* logits, int64_t rows, int64_t cols, double* sums, int64_t column,
+               int64_t row, Left* plain, Right* packed) const {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < cols; ++c) {
-        At(*plain, r, c) = logits[r * cols + c];
-        At(*packed, row + r, c) = logits[r * cols + c];
+        const double e = std::exp(logits[r * cols + c]);
+        sums[r] += e;
+        if (plain == nullptr) continue;
+        plain->values[static_cast<size_t>(r * cols + c)] = e;
+        At(*packed, row + r, column + c) = e;
       }
     }
+  }
+  void SetRightEntry(int64_t row, int64_t column, double value, Right* right) const {
+    At(*right, row, column) = value;
+  }
+  void AddRightRow(const Right& right, int64_t row, double factor, double* out) const {
+    for (int64_t c = 0; c < right.cols; ++c)
+      out[c] += factor * right.values[static_cast<size_t>(row * right.cols + c)];
   }
 
  private:

@@ -132,91 +132,78 @@ void PackTransposedColumnBlock(const float* src, int64_t n, int64_t k, int64_t s
 
 namespace {
 
-// Replaces logits by exp(logit - max) and returns their sum.
-BITLM_ALWAYS_INLINE float ExpAndSum(float* row, int64_t cols) {
-  constexpr int kLanes =
-      16;  // Independent partial results, so that the loops vectorize without reassociation.
-  float max_lane[kLanes];
-  float sum_lane[kLanes];
-  for (int i = 0; i < kLanes; ++i) max_lane[i] = -INFINITY;
+constexpr int kLanes =
+    16;  // Independent partial sums, so that loops vectorize without reassociation.
+
+BITLM_ALWAYS_INLINE float ClampedExp(float x) {
+  return Exp(x < -80.0f ? -80.0f : x > 80.0f ? 80.0f : x);
+}
+
+BITLM_ALWAYS_INLINE void AddLanes(const float* lanes, double* sum) {
+  float total = 0;
+  for (int l = 0; l < kLanes; ++l) total += lanes[l];
+  *sum += static_cast<double>(total);
+}
+
+BITLM_ALWAYS_INLINE void ExpSum(const float* row, int64_t cols, double* sum) {
+  float lanes[kLanes] = {};
   const int64_t whole = cols / kLanes * kLanes;
   for (int64_t c = 0; c < whole; c += kLanes) {
-    for (int i = 0; i < kLanes; ++i)
-      max_lane[i] = row[c + i] > max_lane[i] ? row[c + i] : max_lane[i];
+    for (int l = 0; l < kLanes; ++l) lanes[l] += ClampedExp(row[c + l]);
   }
-  float max = -INFINITY;
-  for (int64_t c = whole; c < cols; ++c) max = std::max(max, row[c]);
-  for (int i = 0; i < kLanes; ++i) max = std::max(max, max_lane[i]);
-  for (int i = 0; i < kLanes; ++i) sum_lane[i] = 0;
-  for (int64_t c = 0; c < whole; c += kLanes) {
-    for (int i = 0; i < kLanes; ++i) {
-      const float e = Exp(row[c + i] - max);
-      row[c + i] = e;
-      sum_lane[i] += e;
-    }
+  for (int64_t c = whole; c < cols; ++c) lanes[c - whole] += ClampedExp(row[c]);
+  AddLanes(lanes, sum);
+}
+
+// 64 columns of two rows, of which `width` are there.
+BITLM_ALWAYS_INLINE void ExpPair(const float* a, const float* b, int64_t width, float* lanes_a,
+                                 float* lanes_b, uint16_t* plain_a, uint16_t* plain_b,
+                                 uint32_t* packed) {
+  float ea[kPackColumns];
+  float eb[kPackColumns];
+  for (int64_t j = 0; j < width; ++j) ea[j] = ClampedExp(a[j]);
+  for (int64_t j = 0; j < width; ++j) eb[j] = ClampedExp(b[j]);
+  for (int64_t j = width; j < kPackColumns; ++j) ea[j] = eb[j] = 0;
+  for (int64_t j = 0; j < kPackColumns; j += kLanes) {
+    for (int l = 0; l < kLanes; ++l) lanes_a[l] += ea[j + l];
+    for (int l = 0; l < kLanes; ++l) lanes_b[l] += eb[j + l];
   }
-  float sum = 0;
-  for (int64_t c = whole; c < cols; ++c) {
-    row[c] = Exp(row[c] - max);
-    sum += row[c];
-  }
-  for (int i = 0; i < kLanes; ++i) sum += sum_lane[i];
-  return sum;
+  for (int64_t j = 0; j < kPackColumns; ++j) packed[j] = Pair(ToBfloat16(ea[j]), ToBfloat16(eb[j]));
+  for (int64_t j = 0; j < width; ++j) plain_a[j] = ToBfloat16(ea[j]);
+  for (int64_t j = 0; j < width; ++j) plain_b[j] = ToBfloat16(eb[j]);
 }
 
 }  // namespace
 
 BITLM_CLONES
-void SoftmaxCrossEntropy(float* logits, int64_t rows, int64_t cols, const int32_t* targets,
-                         float gradient_scale, double* loss, uint16_t* plain, int64_t plain_stride,
-                         uint16_t* packed, int64_t row_block, int64_t row_blocks) {
-  for (int64_t r0 = 0; r0 < rows; r0 += 2) {
-    const int64_t pair_rows = std::min<int64_t>(2, rows - r0);
-    float factor[2] = {0, 0};
-    for (int64_t i = 0; i < pair_rows; ++i) {
-      const int64_t r = r0 + i;
-      loss[r] = 0;
-      if (targets[r] < 0) continue;
-      float* row = logits + r * cols;
-      const float sum = ExpAndSum(row, cols);
-      // row[target] is exp(target_logit - max) now; it may have underflowed, so its logarithm is
-      // taken in double with a floor.
-      const double p = std::max(static_cast<double>(row[targets[r]]) / sum, 1e-37);
-      loss[r] = -std::log(p);
-      factor[i] = gradient_scale / sum;
-      // (e / sum - 1) * scale = (e - sum) * factor at the target.
-      row[targets[r]] -= sum;
-    }
-    if (plain == nullptr) continue;
-    const float* a = logits + r0 * cols;
-    const float* b = a + cols;
-    uint16_t* plain_a = plain + r0 * plain_stride;
-    uint16_t* plain_b = plain_a + plain_stride;
-    const float fa = factor[0];
-    const float fb = factor[1];
-    const int64_t block = row_block + r0 / kPackRows;
-    const int64_t pair = (r0 % kPackRows) / 2;
+void ExpTile(const float* logits, int64_t rows, int64_t cols, double* sums, uint16_t* plain,
+             uint16_t* packed, int64_t first_column, int64_t row_block, int64_t row_blocks) {
+  if (plain == nullptr) {
+    for (int64_t r = 0; r < rows; ++r) ExpSum(logits + r * cols, cols, sums + r);
+    return;
+  }
+  for (int64_t r = 0; r < rows; r += 2) {
+    const float* a = logits + r * cols;
+    uint16_t* to = plain + r * cols;
+    const int64_t block = row_block + r / kPackRows;
+    const int64_t pair = (r % kPackRows) / 2;
+    float lanes_a[kLanes] = {};
+    float lanes_b[kLanes] = {};
     for (int64_t c = 0; c < cols; c += kPackColumns) {
-      const int64_t width = std::min(kPackColumns, cols - c);
       auto* dst =
           reinterpret_cast<uint32_t*>(packed) +
-          (((c / kPackColumns) * row_blocks + block) * (kPackRows / 2) + pair) * kPackColumns;
-      // A factor of 0 makes the row of a masked position 0 (its logits are finite).
-      for (int64_t j = 0; j < width; ++j) {
-        const uint16_t low = ToBfloat16(a[c + j] * fa);
-        const uint16_t high = ToBfloat16(b[c + j] * fb);
-        plain_a[c + j] = low;
-        plain_b[c + j] = high;
-        dst[j] = Pair(low, high);
-      }
-      for (int64_t j = width; j < kPackColumns; ++j) dst[j] = 0;
+          ((((first_column + c) / kPackColumns) * row_blocks + block) * (kPackRows / 2) + pair) *
+              kPackColumns;
+      ExpPair(a + c, a + cols + c, std::min(kPackColumns, cols - c), lanes_a, lanes_b, to + c,
+              to + cols + c, dst);
     }
+    AddLanes(lanes_a, sums + r);
+    AddLanes(lanes_b, sums + r + 1);
   }
 }
 
 BITLM_CLONES
 double SumOfSquares(const float* x, int64_t n) {
-  constexpr int kLanes = 16;
   double total = 0;
   int64_t i = 0;
   while (i < n) {

@@ -39,14 +39,12 @@ void PackRowBlock(const float* src, int64_t rows, int64_t cols, int64_t stride, 
 void PackTransposedColumnBlock(const float* src, int64_t n, int64_t k, int64_t stride,
                                Encode encode, int64_t column_block, uint16_t* packed);
 
-// Softmax cross entropy of `rows` rows of logits, in place. Row r: loss[r] = -log
-// softmax(logits[r])[target[r]], 0 when target[r] < 0. With `plain` not null also writes the
-// gradient (softmax - one_hot) * gradient_scale, 0 for rows without a target, as bfloat16: `plain`
-// [rows, cols] row-major, and `packed`, rows [32 * row_block, …) of a right operand [32 *
-// row_blocks, cols]. rows is a multiple of 32 then.
-void SoftmaxCrossEntropy(float* logits, int64_t rows, int64_t cols, const int32_t* targets,
-                         float gradient_scale, double* loss, uint16_t* plain, int64_t plain_stride,
-                         uint16_t* packed, int64_t row_block, int64_t row_blocks);
+// One tile of the output softmax. For r < rows, c < cols: e = exp(logits[r, c]), sums[r] += e; with
+// `plain` not null, e is also written as bfloat16 to plain[r, c] and to row 32 * row_block + r,
+// column first_column + c of the right operand `packed` [32 * row_blocks, V]. rows is a multiple of
+// 32 then; first_column is a multiple of 64. Logits are clamped to [-80, 80].
+void ExpTile(const float* logits, int64_t rows, int64_t cols, double* sums, uint16_t* plain,
+             uint16_t* packed, int64_t first_column, int64_t row_block, int64_t row_blocks);
 
 double SumOfSquares(const float* x, int64_t n);
 

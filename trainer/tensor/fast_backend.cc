@@ -3,12 +3,13 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
 
 #include "engine/base/cpu_features.h"
-#include "trainer/tensor/softmax.h"
+#include "trainer/tensor/math.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -227,20 +228,59 @@ void FastBackend::MultiplyAll(const Left& a, const Right& b, float* c, int64_t c
                      });
 }
 
-void FastBackend::SoftmaxCrossEntropy(float* logits, int64_t rows, int64_t cols,
-                                      const int32_t* targets, float gradient_scale, double* loss,
-                                      int64_t row, Left* plain, Right* packed) const {
+void FastBackend::ExpTile(const float* logits, int64_t rows, int64_t cols, double* sums,
+                          int64_t column, int64_t row, Left* plain, Right* packed) const {
   if (precision_ == Precision::kBfloat16 || plain == nullptr) {
-    trainer::SoftmaxCrossEntropy(
-        logits, rows, cols, targets, gradient_scale, loss,
-        plain == nullptr ? nullptr : plain->half.data(), cols,
-        plain == nullptr ? nullptr : packed->half.data(), row / kPackRows,
-        packed == nullptr ? 0 : (packed->rows + kPackRows - 1) / kPackRows);
+    const bool write = plain != nullptr;
+    trainer::ExpTile(logits, rows, cols, sums, write ? plain->half.data() : nullptr,
+                     write ? packed->half.data() : nullptr, column, row / kPackRows,
+                     write ? (packed->rows + kPackRows - 1) / kPackRows : 0);
     return;
   }
-  SoftmaxGradientInPlace(logits, rows, cols, targets, gradient_scale, loss);
-  std::copy(logits, logits + rows * cols, plain->full.data());
-  std::copy(logits, logits + rows * cols, packed->full.data() + row * cols);
+  for (int64_t r = 0; r < rows; ++r) {
+    float* to = plain->full.data() + r * cols;
+    for (int64_t c = 0; c < cols; ++c) {
+      to[c] = Exp(std::clamp(logits[r * cols + c], -80.0f, 80.0f));
+      sums[r] += static_cast<double>(to[c]);
+    }
+    std::copy(to, to + cols, packed->full.data() + (row + r) * packed->cols + column);
+  }
+}
+
+namespace {
+
+// Where entry (row, column) of a packed right operand of `rows` rows is; the next column is 2
+// further on.
+int64_t PackedIndex(int64_t rows, int64_t row, int64_t column) {
+  const int64_t row_blocks = (rows + kPackRows - 1) / kPackRows;
+  return ((column / kPackColumns * row_blocks + row / kPackRows) * (kPackRows / 2) +
+          row % kPackRows / 2) *
+             2 * kPackColumns +
+         column % kPackColumns * 2 + row % 2;
+}
+
+}  // namespace
+
+void FastBackend::SetRightEntry(int64_t row, int64_t column, float value, Right* right) const {
+  if (precision_ == Precision::kBfloat16) {
+    right->half[static_cast<size_t>(PackedIndex(right->rows, row, column))] = ToBfloat16(value);
+  } else {
+    right->full[static_cast<size_t>(row * right->cols + column)] = value;
+  }
+}
+
+void FastBackend::AddRightRow(const Right& right, int64_t row, float factor, float* out) const {
+  if (precision_ == Precision::kFloat32) {
+    const float* from = right.full.data() + row * right.cols;
+    for (int64_t c = 0; c < right.cols; ++c) out[c] += factor * from[c];
+    return;
+  }
+  for (int64_t first = 0; first < right.cols; first += kPackColumns) {
+    const uint16_t* from = right.half.data() + PackedIndex(right.rows, row, first);
+    for (int64_t j = 0; j < std::min(kPackColumns, right.cols - first); ++j) {
+      out[first + j] += factor * std::bit_cast<float>(static_cast<uint32_t>(from[2 * j]) << 16);
+    }
+  }
 }
 
 }  // namespace bitlm::trainer

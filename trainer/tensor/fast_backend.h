@@ -66,12 +66,16 @@ class FastBackend {
   void MultiplyAll(const Left& a, const Right& b, float* c, int64_t c_stride,
                    bool accumulate) const;
 
-  // Softmax cross entropy of logits [rows, cols] (destroyed); see elementwise.h. Fills the gradient
-  // into rows [0, rows) of `plain` and rows [row, row + rows) of `packed` unless they are null.
-  // `row` and `rows` are multiples of 32.
-  void SoftmaxCrossEntropy(float* logits, int64_t rows, int64_t cols, const int32_t* targets,
-                           float gradient_scale, double* loss, int64_t row, Left* plain,
-                           Right* packed) const;
+  // One tile of the output softmax: e = exp(logits) of [rows, cols] logits, columns [column, column
+  // + cols) of the vocabulary. sums[r] += the row's sum. Unless null, `plain` [>= rows, cols]
+  // becomes e, and so do rows [row, row + rows) of `packed` in these columns. `row` and `rows` are
+  // multiples of 32, `column` of 64.
+  void ExpTile(const float* logits, int64_t rows, int64_t cols, double* sums, int64_t column,
+               int64_t row, Left* plain, Right* packed) const;
+  // right[row, column] = value.
+  void SetRightEntry(int64_t row, int64_t column, float value, Right* right) const;
+  // out[c] += factor * right[row, c] for all columns.
+  void AddRightRow(const Right& right, int64_t row, float factor, float* out) const;
 
  private:
   Precision precision_;
