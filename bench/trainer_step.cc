@@ -74,7 +74,10 @@ int Run(const Arguments& args) {
     network.Pack();
     loss = network.LossAndGradient(batch, {}, 0, 1.0f / static_cast<float>(args.shape.streams),
                                    &state);
-    optimizer.Step(1.0);
+    if (const absl::Status status = optimizer.Step(1.0); !status.ok()) {
+      std::fprintf(stderr, "bitlm-bench-trainer: %s\n", std::string(status.message()).c_str());
+      return 1;
+    }
     network.embedding().ClearGradient();
   }
   const double seconds =

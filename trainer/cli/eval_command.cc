@@ -1,6 +1,7 @@
 // bitlm-train eval: perplexity of a text by the serving engine, or by the double-precision
 // reference.
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -25,6 +26,11 @@ struct EvalArguments {
   bool reference = false;
   int threads = 1;
 };
+
+// What the serving engine keeps in memory; the reference model keeps doubles, which nobody serves.
+uint64_t ResidentBytes(const EvalArguments& args, const LanguageModel& engine) {
+  return args.reference ? WeightBytes(engine.config()) : engine.weight_bytes();
+}
 
 absl::Status Eval(const EvalArguments& args) {
   std::shared_ptr<const LanguageModel> engine;
@@ -52,8 +58,8 @@ absl::Status Eval(const EvalArguments& args) {
         {"log_probability", result.logprob},
         {"perplexity", result.perplexity},
         {"perplexity_excluding_oov", result.perplexity_excluding_oov},
-        {"weight_bytes", WeightBytes(engine->config())}};
-    std::printf("%s\n", out.dump(2).c_str());
+        {"weight_bytes", ResidentBytes(args, *engine)}};
+    std::printf("%s\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return absl::OkStatus();
   }
   std::printf("protocol                  %s\n", args.protocol.c_str());
@@ -64,7 +70,7 @@ absl::Status Eval(const EvalArguments& args) {
   std::printf("perplexity including OOV  %.4f\n", result.perplexity);
   std::printf("perplexity excluding OOV  %.4f\n", result.perplexity_excluding_oov);
   std::printf("weight bytes              %llu\n",
-              static_cast<unsigned long long>(WeightBytes(engine->config())));
+              static_cast<unsigned long long>(ResidentBytes(args, *engine)));
   return absl::OkStatus();
 }
 

@@ -7,10 +7,22 @@
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
 #include "engine/model/model.h"
+#include "engine/nn/language_model.h"
 #include "trainer/cli/commands.h"
 
 namespace bitlm::trainer {
 namespace {
+
+// [LCY18] Table 1; 0 where it has no formula.
+double PaperBytes(const ModelConfig& c) {
+  if (c.layers != 1 || c.embedding_size != c.hidden_size) return 0;
+  const double v = c.vocabulary_size;
+  const double h = c.hidden_size;
+  if (c.preset == "lstm") return 8 * v * h + 32 * h * h + 16 * h;
+  if (c.preset == "belm") return 0.25 * v * h + 40 * h * h + 24 * h;
+  if (c.preset == "bllm") return 0.25 * v * h + 1.25 * h * h + 48 * h;
+  return 0;
+}
 
 absl::Status Inspect(const std::string& directory) {
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(directory));
@@ -50,15 +62,15 @@ absl::Status Inspect(const std::string& directory) {
   }
   std::printf("%-32s %-5s %-16s %12llu\n", "weight bytes", "", "",
               static_cast<unsigned long long>(total));
-  const double v = c.vocabulary_size, h = c.hidden_size;
-  // [LCY18] Table 1.
-  const double formula = c.preset == "lstm"   ? 8 * v * h + 32 * h * h + 16 * h
-                         : c.preset == "belm" ? 0.25 * v * h + 40 * h * h + 24 * h
-                         : c.preset == "bllm" ? 0.25 * v * h + 1.25 * h * h + 48 * h
-                                              : 0;
-  if (formula > 0 && c.layers == 1 && c.embedding_size == c.hidden_size) {
-    std::printf("%-32s %-5s %-16s %12.0f (%+.2f %%)\n", "[LCY18] Table 1", "", "", formula,
-                100.0 * (static_cast<double>(total) / formula - 1));
+  uint64_t resident = total;
+  if (const auto engine = MakeCpuLanguageModel(model); engine.ok()) {
+    resident = (*engine)->weight_bytes();
+    std::printf("%-32s %-5s %-16s %12llu\n", "resident weight bytes", "", "",
+                static_cast<unsigned long long>(resident));
+  }
+  if (const double formula = PaperBytes(c); formula > 0) {
+    std::printf("%-32s %-5s %-16s %12.0f (resident %+.2f %%)\n", "[LCY18] Table 1", "", "", formula,
+                100.0 * (static_cast<double>(resident) / formula - 1));
   }
   std::printf("%-32s %-5s %-16s %12llu\n", "vocabulary (vocab.txt)", "", "",
               static_cast<unsigned long long>(model->vocabulary.Serialize().size()));

@@ -1,5 +1,6 @@
 // bitlm-train train and export.
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -58,6 +59,7 @@ absl::Status Train(TrainArguments& args) {
 }
 
 absl::Status Export(TrainArguments& args) {
+  args.options.existing_only = true;
   BITLM_ASSIGN_OR_RETURN(const auto run, CreateRun(args));
   BITLM_ASSIGN_OR_RETURN(const std::string directory, run->Export());
   std::printf("%s\n", directory.c_str());

@@ -26,6 +26,12 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
             words.status().code(),
             absl::StrFormat("%s: line %d: %s", path, line_number, words.status().message()));
       }
+      for (const std::string& word : *words) {
+        if (word == "</s>" || word == "<s>") {
+          return absl::InvalidArgumentError(
+              absl::StrFormat("%s: line %d: the reserved word %s", path, line_number, word));
+        }
+      }
       if (!words->empty()) sentences.push_back(*std::move(words));
       begin = end + 1;
     }
@@ -38,9 +44,6 @@ absl::StatusOr<Vocabulary> BuildVocabulary(const std::vector<std::vector<std::st
   absl::flat_hash_map<std::string, int64_t> counts;
   for (const auto& sentence : sentences) {
     for (const std::string& word : sentence) ++counts[word];
-  }
-  if (counts.contains("</s>") || counts.contains("<s>")) {
-    return absl::InvalidArgumentError("the training text contains the reserved word </s> or <s>");
   }
   counts.erase("<unk>");
   std::vector<std::pair<std::string, int64_t>> sorted(counts.begin(), counts.end());

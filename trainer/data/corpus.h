@@ -12,6 +12,7 @@
 namespace bitlm::trainer {
 
 // Sentences of words, one a line, as the serving engine splits them. Empty lines are left out.
+// Errors: INVALID_ARGUMENT naming file and line for invalid text or a literal </s> or <s>.
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
     const std::vector<std::string>& paths, NormalizationKind normalization);
 

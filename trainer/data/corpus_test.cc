@@ -35,8 +35,12 @@ TEST(CorpusTest, VocabularyKeepsTheMostFrequentWordsWithTiesInByteOrder) {
 }
 
 TEST(CorpusTest, ReservedWordsInTheTextAreRefused) {
-  EXPECT_EQ(BuildVocabulary({{"a", "</s>"}}, 0).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  const std::string path = testing::TempDir() + "/reserved.txt";
+  ASSERT_TRUE(WriteFileAtomically(path, "good\n\na </s> b\n").ok());
+  const auto sentences = ReadSentences({path}, NormalizationKind::kNone);
+  EXPECT_EQ(sentences.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(sentences.status().message()),
+              testing::HasSubstr("reserved.txt: line 3: the reserved word </s>"));
 }
 
 TEST(CorpusTest, TokenizesWithEndsOfSentences) {

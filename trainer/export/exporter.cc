@@ -7,8 +7,6 @@
 namespace bitlm::trainer {
 namespace {
 
-using Weights = Weight<FastBackend>;
-
 // A [rows, cols] tensor, packed if the parameter is binary. `value(r, c)` is the entry.
 template <typename Value>
 Tensor MatrixTensor(bool binary, int64_t rows, int64_t cols, Value value) {

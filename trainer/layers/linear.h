@@ -45,7 +45,7 @@ class LinearLayer {
   // x [rows, inputs], y [rows, outputs].
   void Forward(const Real* x, Real* y) {
     const int64_t outputs = weight_.parameter.cols;
-    ForPieces([&](int64_t first, int64_t count) {
+    ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
       backend_.SetLeftRows(x + first * x_left_.cols, count, x_left_.cols, nullptr, first, &x_left_);
       backend_.Multiply(x_left_, first, count, weight_.forward, 0, outputs, y + first * outputs,
                         outputs, false);
@@ -67,7 +67,7 @@ class LinearLayer {
     const int64_t outputs = weight_.parameter.cols;
     // dC/ds = dC/dy * exp(gamma) (Algorithm 2, line 3).
     const Real* scale = binary() ? exp_gamma_.data() : nullptr;
-    ForPieces([&](int64_t first, int64_t count) {
+    ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
       backend_.SetLeftRows(y_gradient + first * outputs, count, outputs, scale, first,
                            &gradient_left_);
       backend_.Multiply(gradient_left_, first, count, weight_.backward, 0, inputs,
@@ -89,16 +89,6 @@ class LinearLayer {
   }
 
  private:
-  template <typename Body>
-  void ForPieces(const Body& body) {
-    constexpr int64_t kPiece = 64;
-    backend_.pool()->ParallelFor(static_cast<size_t>((rows_ + kPiece - 1) / kPiece),
-                                 [&](size_t piece) {
-                                   const int64_t first = static_cast<int64_t>(piece) * kPiece;
-                                   body(first, std::min(kPiece, rows_ - first));
-                                 });
-  }
-
   const Backend& backend_;
   int64_t rows_;
   Weight<Backend> weight_;

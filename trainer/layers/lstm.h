@@ -71,7 +71,7 @@ class LstmLayer {
   void Forward(const Real* x, std::span<const uint8_t> resets, LstmState<Real>* state,
                Real* h_out) {
     const int64_t gate_cols = 4 * hidden_;
-    ForPieces([&](int64_t first, int64_t count) {
+    ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
       backend_.SetLeftRows(x + first * inputs(), count, inputs(), nullptr, first, &x_left_);
       backend_.Multiply(x_left_, first, count, weight_x_.forward, 0, gate_cols,
                         gates_.data() + first * gate_cols, gate_cols, false);
@@ -156,7 +156,7 @@ class LstmLayer {
         }
       }
     });
-    ForPieces([&](int64_t first, int64_t count) {
+    ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
       backend_.Multiply(gradient_left_, first, count, weight_x_.backward, 0, inputs(),
                         x_gradient + first * inputs(), inputs(), false);
       if (!binary()) return;
@@ -181,16 +181,6 @@ class LstmLayer {
 
  private:
   static size_t Size(int64_t rows, int64_t cols) { return static_cast<size_t>(rows * cols); }
-
-  template <typename Body>
-  void ForPieces(const Body& body) {
-    constexpr int64_t kPiece = 64;
-    backend_.pool()->ParallelFor(static_cast<size_t>((rows_ + kPiece - 1) / kPiece),
-                                 [&](size_t piece) {
-                                   const int64_t first = static_cast<int64_t>(piece) * kPiece;
-                                   body(first, std::min(kPiece, rows_ - first));
-                                 });
-  }
 
   // Streams are independent: each thread takes some of them through all time steps.
   template <typename Body>

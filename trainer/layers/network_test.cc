@@ -184,12 +184,12 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
 
 // The fast backend in float32 is the same network up to rounding; in bfloat16 up to the rounding of
 // operands to 8 bits of significand.
-TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
+void ExpectFastBackendAgrees(const ModelConfig& config, const NetworkShape& shape,
+                             const Batch& batch) {
   ThreadPool pool(2);
   DoubleBackend reference_backend(&pool);
-  DoubleNetwork reference(reference_backend, GetParam(), kShape);
+  DoubleNetwork reference(reference_backend, config, shape);
   Randomize(reference, 0.4);
-  const Batch batch = SmallBatch(GetParam().vocabulary_size);
   const DropoutRates dropout{.input = 0.3, .output = 0.4};
   const double expected = LossOf(reference, batch, dropout);
   std::vector<Precision> precisions{Precision::kFloat32};
@@ -197,7 +197,7 @@ TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
   for (const Precision precision : precisions) {
     const double tolerance = precision == Precision::kFloat32 ? 1e-5 : 3e-2;
     FastBackend backend(precision, &pool);
-    Network<FastBackend> network(backend, GetParam(), kShape);
+    Network<FastBackend> network(backend, config, shape);
     Randomize(network, 0.4);
     network.Pack();
     auto state = SomeState(network);
@@ -208,7 +208,8 @@ TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
     const auto references = reference.Parameters();
     ASSERT_EQ(parameters.size(), references.size());
     for (size_t p = 0; p < parameters.size(); ++p) {
-      double error = 0, norm = 0;
+      double error = 0;
+      double norm = 0;
       for (size_t i = 0; i < parameters[p]->gradient.size(); ++i) {
         const double difference = parameters[p]->gradient[i] - references[p]->gradient[i];
         error += difference * difference;
@@ -216,6 +217,30 @@ TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
       }
       EXPECT_LE(std::sqrt(error), tolerance * std::sqrt(norm)) << parameters[p]->name;
     }
+  }
+}
+
+TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
+  ExpectFastBackendAgrees(GetParam(), kShape, SmallBatch(GetParam().vocabulary_size));
+}
+
+// Several tiles of words, blocks of columns, pieces of rows and slices of streams, none of them
+// whole.
+TEST(FastBackendTest, AgreesWithDoublePrecisionBeyondOneTile) {
+  for (const char* preset : {"lstm", "bllm"}) {
+    ModelConfig config = SmallConfig(preset);
+    config.hidden_size = config.embedding_size = 70;
+    config.vocabulary_size = 1100;
+    const NetworkShape shape{.streams = 33, .steps = 5};
+    Batch batch{
+        .streams = shape.streams, .steps = shape.steps, .inputs = {}, .targets = {}, .resets = {}};
+    for (uint64_t i = 0; i < 165; ++i) {
+      batch.inputs.push_back(static_cast<int32_t>(Mix64(i) % 1100));
+      batch.targets.push_back(i % 13 == 0 ? -1 : static_cast<int32_t>(Mix64(1000 + i) % 1100));
+      batch.resets.push_back(i % 17 == 0);
+      batch.scored += i % 13 != 0;
+    }
+    ExpectFastBackendAgrees(config, shape, batch);
   }
 }
 

@@ -117,7 +117,9 @@ class OutputLayer {
       for (int64_t r = 0; r < count; ++r) {
         const int64_t target = targets[row + r] - column;
         if (target >= 0 && target < cols)
-          target_logits_[static_cast<size_t>(row + r)] = logits[r * cols + target];
+          // Clamped as the exponentials are: a network that has diverged must not look good.
+          target_logits_[static_cast<size_t>(row + r)] =
+              std::clamp(logits[r * cols + target], Real(-80), Real(80));
       }
       typename Backend::Left* e = tile + 1 < backward_.size() ? &scratch->e : &scratch->e_last;
       const bool gradient = z_gradient != nullptr;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/aligned_buffer.h"
+#include "engine/base/thread_pool.h"
 #include "trainer/tensor/elementwise.h"
 
 namespace bitlm::trainer {
@@ -83,6 +84,17 @@ void AddGammaGradient(const Parameter<Real>& weight, Real* gamma_gradient) {
     for (int64_t j = 0; j < weight.cols; ++j)
       gamma_gradient[j] += w[j] > 0 ? g[j] * weight.alpha : -g[j] * weight.alpha;
   }
+}
+
+// Calls body(first, count) for pieces of [0, rows), over the pool. A product's result of 64 rows
+// stays in the second-level cache.
+template <typename Body>
+void ForPieces(ThreadPool* pool, int64_t rows, const Body& body) {
+  constexpr int64_t kPiece = 64;
+  pool->ParallelFor(static_cast<size_t>((rows + kPiece - 1) / kPiece), [&](size_t piece) {
+    const int64_t first = static_cast<int64_t>(piece) * kPiece;
+    body(first, std::min(kPiece, rows - first));
+  });
 }
 
 // sum[c] += sum over rows of x[r, c].

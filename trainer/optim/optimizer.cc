@@ -103,12 +103,15 @@ void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
              gradient, first_[index].data() + first, second_[index].data() + first, value, count);
 }
 
-StepResult Optimizer::Step(double learning_rate) {
+absl::Status Optimizer::Step(double learning_rate) {
+  const double norm = GradientNorm();
+  if (!std::isfinite(norm)) {
+    return absl::InternalError("the gradients are not finite; lower learning_rate or clip_norm");
+  }
   ++steps_;
-  const StepResult result{.gradient_norm = GradientNorm()};
   float factor = 1;
-  if (options_.clip_norm > 0 && result.gradient_norm > options_.clip_norm) {
-    factor = static_cast<float>(options_.clip_norm / result.gradient_norm);
+  if (options_.clip_norm > 0 && norm > options_.clip_norm) {
+    factor = static_cast<float>(options_.clip_norm / norm);
   }
   const auto rate = static_cast<float>(learning_rate);
   for (size_t index = 0; index < parameters_.size(); ++index) {
@@ -125,7 +128,7 @@ StepResult Optimizer::Step(double learning_rate) {
           Update(index, first, std::min(kPiece, parameter.size() - first), rate, factor);
         });
   }
-  return result;
+  return absl::OkStatus();
 }
 
 }  // namespace bitlm::trainer

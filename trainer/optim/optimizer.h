@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "engine/base/thread_pool.h"
 #include "trainer/layers/parameter.h"
 
@@ -24,10 +25,6 @@ struct OptimizerOptions {
       1;  // Learning rate of latent binary weights, as a multiple (Hou et al. 2019: 2 sqrt(H)).
 };
 
-struct StepResult {
-  double gradient_norm = 0;  // Before clipping.
-};
-
 // Owns the moments of a fixed list of parameters. Latent binary weights are clamped to [-alpha,
 // alpha] after every update ([LCY18] Algorithm 2, line 6). Sparse parameters are updated in their
 // touched rows only, moments included (lazy Adam).
@@ -36,8 +33,9 @@ class Optimizer {
   Optimizer(const OptimizerOptions& options, std::vector<Parameter<float>*> parameters,
             ThreadPool* pool);
 
-  // One update with the parameters' gradients. Does not clear gradients.
-  StepResult Step(double learning_rate);
+  // One update with the parameters' gradients, which it does not clear. Errors: INTERNAL, with
+  // nothing changed, when the gradients are not finite.
+  absl::Status Step(double learning_rate);
 
   // For checkpoints: updates done, and the moments in the order of the parameters (empty for SGD).
   int64_t steps() const { return steps_; }

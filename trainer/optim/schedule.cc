@@ -31,8 +31,7 @@ bool RecordValidation(const ScheduleOptions& options, double perplexity, Schedul
 }
 
 bool Finished(const ScheduleOptions& options, const ScheduleState& state) {
-  return options.kind == ScheduleKind::kHalving &&
-         options.learning_rate * state.factor < options.minimum;
+  return options.kind == ScheduleKind::kHalving && state.factor < options.minimum_fraction;
 }
 
 }  // namespace bitlm::trainer

@@ -14,11 +14,12 @@ enum class ScheduleKind {
 
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::kHalving;
-  double learning_rate = 1.0;    // learning_rate: the peak
-  int64_t warmup_steps = 0;      // warmup_steps: rises linearly from 0 over so many steps
-  double decay = 0.5;            // decay (halving)
-  int patience = 1;              // patience (halving): validations
-  double minimum = 1e-3;         // minimum_learning_rate (halving): training ends below it
+  double learning_rate = 1.0;  // learning_rate: the peak
+  int64_t warmup_steps = 0;    // warmup_steps: rises linearly from 0 over so many steps
+  double decay = 0.5;          // decay (halving)
+  int patience = 1;            // patience (halving): validations
+  double minimum_fraction =
+      1e-3;  // minimum_fraction (halving): training ends below this fraction of the peak
   double final_fraction = 0.02;  // final_fraction (linear)
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 TEST(ScheduleTest, HalvesAfterPatienceValidationsWithoutGain) {
   const ScheduleOptions options{
-      .kind = ScheduleKind::kHalving, .learning_rate = 1, .patience = 3, .minimum = 0.3};
+      .kind = ScheduleKind::kHalving, .learning_rate = 1, .patience = 3, .minimum_fraction = 0.3};
   ScheduleState state;
   EXPECT_TRUE(RecordValidation(options, 100, &state));
   EXPECT_FALSE(RecordValidation(options, 100, &state));

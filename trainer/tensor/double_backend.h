@@ -2,6 +2,7 @@
 // checks.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -81,7 +82,7 @@ class DoubleBackend {
                int64_t row, Left* plain, Right* packed) const {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t c = 0; c < cols; ++c) {
-        const double e = std::exp(logits[r * cols + c]);
+        const double e = std::exp(std::clamp(logits[r * cols + c], -80.0, 80.0));
         sums[r] += e;
         if (plain == nullptr) continue;
         plain->values[static_cast<size_t>(r * cols + c)] = e;

@@ -25,7 +25,7 @@ absl::Status Damaged(const std::string& path, const char* what) {
 
 absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view) {
   nlohmann::json header;
-  header["recipe"] = view.recipe;
+  header["identity"] = view.identity;
   header["numbers"] = view.numbers;
   header["arrays"] = nlohmann::json::array();
   size_t bytes = 0;
@@ -62,8 +62,12 @@ absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
   const auto header =
       nlohmann::json::parse(body.substr(kFixed, length), nullptr, /*allow_exceptions=*/false);
   if (!header.is_object() || !header.contains("arrays") || !header.contains("numbers") ||
-      !header.contains("recipe")) {
+      !header.contains("identity")) {
     return Damaged(path, "header");
+  }
+  if (header["identity"] != view->identity) {
+    return absl::FailedPreconditionError(
+        path + ": of another recipe or another text; choose another directory or remove this one");
   }
   if (header["arrays"].size() != view->arrays.size()) {
     return absl::FailedPreconditionError(path +
@@ -82,7 +86,6 @@ absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
   }
   if (offset != body.size()) return Damaged(path, "length");
   view->numbers = header["numbers"].get<std::map<std::string, double>>();
-  view->recipe = header["recipe"].get<std::string>();
   return absl::OkStatus();
 }
 

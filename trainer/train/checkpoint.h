@@ -16,14 +16,14 @@ namespace bitlm::trainer {
 struct CheckpointView {
   std::map<std::string, double> numbers;
   std::vector<std::pair<std::string, std::span<float>>> arrays;
-  std::string recipe;  // The run's recipe: a checkpoint does not resume another one.
+  std::string identity;  // Of the run: a checkpoint does not resume another one.
 };
 
 // Writes atomically: after a kill the previous checkpoint or this one is there, whole.
 absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view);
 
-// Fills the arrays of `view` and its numbers and recipe. Errors: NOT_FOUND; DATA_LOSS for a damaged
-// file; FAILED_PRECONDITION when names or sizes of the arrays are others.
+// Fills the arrays of `view` and its numbers, if the file's identity is view's. Errors: NOT_FOUND;
+// DATA_LOSS for a damaged file; FAILED_PRECONDITION when names or sizes of the arrays are others.
 absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view);
 
 }  // namespace bitlm::trainer

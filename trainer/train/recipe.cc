@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -11,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/model/text_normalizer.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -101,7 +104,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"warmup_steps", Integer(&r->schedule.warmup_steps, 0, kMany)},
       {"decay", Number(&r->schedule.decay, 0, 1)},
       {"patience", Integer(&r->schedule.patience, 1, 1000000)},
-      {"minimum_learning_rate", Number(&r->schedule.minimum, 0, 1e6)},
+      {"minimum_fraction", Number(&r->schedule.minimum_fraction, 0, 1)},
       {"final_fraction", Number(&r->schedule.final_fraction, 0, 1)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
@@ -116,7 +119,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
 }
 
 absl::StatusOr<std::string> ExpandVariables(std::string value) {
-  for (size_t begin; (begin = value.find("${")) != std::string::npos;) {
+  for (size_t begin = 0; (begin = value.find("${", begin)) != std::string::npos;) {
     const size_t end = value.find('}', begin);
     if (end == std::string::npos) return absl::InvalidArgumentError("\"${\" without \"}\"");
     const std::string variable = value.substr(begin + 2, end - begin - 2);
@@ -126,6 +129,7 @@ absl::StatusOr<std::string> ExpandVariables(std::string value) {
           absl::StrFormat("the environment variable %s is not set", variable));
     }
     value.replace(begin, end - begin + 1, found);
+    begin += std::strlen(found);
   }
   return value;
 }
@@ -134,8 +138,15 @@ absl::Status Set(const std::map<std::string, Setter>& setters, const std::string
                  const std::string& raw, Recipe* recipe) {
   BITLM_ASSIGN_OR_RETURN(const std::string value, ExpandVariables(raw));
   if (key == "model.preset") {
+    // A preset sets every option: after another model.* key it would undo it without a word.
+    if (recipe->model != ModelConfig{}) {
+      return absl::InvalidArgumentError("has to come before all other model.* keys");
+    }
     BITLM_ASSIGN_OR_RETURN(recipe->model, PresetConfig(value));
     return absl::OkStatus();
+  }
+  if (key == "model.vocabulary_size") {
+    return absl::InvalidArgumentError("comes from the text; use the key vocabulary");
   }
   if (key.starts_with("model.")) return SetConfigOption(key.substr(6), value, &recipe->model);
   const auto it = setters.find(key);
@@ -181,6 +192,9 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
     if (missing)
       return absl::InvalidArgumentError(absl::StrFormat("%s: %s is missing", source, key));
   }
+  if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
+    return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));
+  }
   if (recipe.model.embedding_size == 0) recipe.model.embedding_size = recipe.model.hidden_size;
   return recipe;
 }
@@ -194,8 +208,13 @@ absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
 absl::Status CheckTrainable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
   BITLM_RETURN_IF_ERROR(CheckServable(config));
-  if (config.output_bias)
-    return absl::FailedPreconditionError("output_bias: this trainer has none yet");
+  for (const auto& [set, name] : {std::pair(config.output_bias, "output_bias"),
+                                  std::pair(config.self_normalized, "self_normalized")}) {
+    if (set) {
+      return absl::FailedPreconditionError(
+          absl::StrFormat("%s: this version does not train it", name));
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -37,8 +37,8 @@ struct Recipe {
       schedule;        // schedule (halving, linear, constant), learning_rate, …, see schedule.h
   double epochs = 20;  // epochs: may be a fraction
   int validations_per_epoch = 1;  // validations_per_epoch
-  // init: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2. Latent
-  // binary matrices always the latter.
+  // init.uniform: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2.
+  // Latent binary matrices always the latter.
   double init_uniform = 0;
   double forget_bias = 0;  // init.forget_bias
   // init.gamma_input, init.gamma_output: gamma of a binary projection, at the start. Binary

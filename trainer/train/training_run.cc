@@ -7,15 +7,17 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/base/file.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
-#include "engine/scoring/golden.h"
-#include "engine/scoring/model_loading.h"
-#include "engine/scoring/perplexity.h"
 #include "trainer/export/exporter.h"
+#include "trainer/export/publish.h"
 #include "trainer/train/checkpoint.h"
 
 namespace bitlm::trainer {
@@ -49,23 +51,37 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   Recipe sized = recipe;
   sized.model.vocabulary_size = vocabulary.size();
   BITLM_RETURN_IF_ERROR(CheckTrainable(sized.model));
+  if (recipe.schedule.kind == ScheduleKind::kHalving && recipe.schedule.learning_rate <= 0) {
+    return absl::InvalidArgumentError("learning_rate: has to be above 0");
+  }
   std::error_code error;
+  if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
+    return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
+  }
   std::filesystem::create_directories(options.output, error);
-  if (error)
+  if (error) {
     return absl::InternalError(
         absl::StrFormat("%s: cannot create: %s", options.output, error.message()));
+  }
   std::unique_ptr<TrainingRun> run(new TrainingRun(
       sized, options, FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens),
       TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
-  if (std::filesystem::exists(run->Path("checkpoint.bin"))) {
+  if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
-  } else {
+  } else if (!options.existing_only) {
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
         run->Path("log.csv"),
         "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity\n"));
   }
   return run;
+}
+
+// Recipe, texts and words: what a checkpoint must have in common with the run that goes on from it.
+std::string TrainingRun::Identity() const {
+  return absl::StrFormat("%s# %d training tokens, %d validation tokens, vocabulary %s\n",
+                         recipe_.text, train_.tokens.size(), valid_.tokens.size(),
+                         Sha256Hex(vocabulary_.Serialize()));
 }
 
 TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
@@ -150,7 +166,7 @@ absl::Status TrainingRun::ValidateAndLog() {
         Path("best.bin"),
         {.numbers = {{"valid_perplexity", perplexity}, {"tokens", static_cast<double>(tokens_)}},
          .arrays = WeightArrays(),
-         .recipe = recipe_.text}));
+         .identity = Identity()}));
   }
   if (!options_.quiet) {
     std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
@@ -167,7 +183,7 @@ absl::Status TrainingRun::ValidateAndLog() {
   return absl::OkStatus();
 }
 
-void TrainingRun::Report(bool force) {
+void TrainingRun::Report() {
   if (options_.quiet) return;
   const double now = Now();
   if (shown_at_ == 0) {
@@ -175,7 +191,7 @@ void TrainingRun::Report(bool force) {
     shown_tokens_ = tokens_;
   }
   const bool terminal = isatty(STDERR_FILENO);
-  if (now - shown_at_ < (terminal ? 2 : 30) && !force) return;
+  if (now - shown_at_ < (terminal ? 2 : 30)) return;
   const double speed =
       static_cast<double>(tokens_ - shown_tokens_) / std::max(1e-9, now - shown_at_);
   const double left = static_cast<double>(total_steps_ - step_) *
@@ -193,9 +209,7 @@ void TrainingRun::Report(bool force) {
 
 absl::StatusOr<TrainingEnd> TrainingRun::Train() {
   const int64_t segments = batcher_.segments();
-  const int64_t interval = std::max<int64_t>(1, segments / recipe_.validations_per_epoch);
-  // Gradients of the loss summed over time and averaged over streams, as Zaremba et al. 2014 train,
-  // for SGD; the mean for Adam, which does not care.
+  // The loss is summed over time and averaged over streams, as in Zaremba et al. 2014.
   const float scale = 1.0f / static_cast<float>(recipe_.shape.streams);
   int64_t prepared_epoch = -1;
   int64_t steps_here = 0;
@@ -217,15 +231,18 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
     }
-    optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_));
+    BITLM_RETURN_IF_ERROR(
+        optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();
     ++step_;
     tokens_ += batch.scored;
     recent_loss_ += loss;
     recent_tokens_ += batch.scored;
     train_seconds_ += Now() - started;
-    Report(false);
-    const bool validated = step_ % interval == 0 || step_ == total_steps_;
+    Report();
+    const int64_t per_epoch = recipe_.validations_per_epoch;
+    const bool validated =
+        step_ * per_epoch / segments != (step_ - 1) * per_epoch / segments || step_ == total_steps_;
     if (validated) BITLM_RETURN_IF_ERROR(ValidateAndLog());
     ++steps_here;
     if (options_.stop_after_steps > 0 && steps_here >= options_.stop_after_steps)
@@ -273,17 +290,12 @@ absl::Status TrainingRun::WriteState() {
                                       {"recent_tokens", static_cast<double>(recent_tokens_)},
                                       {"train_seconds", train_seconds_}},
                           .arrays = StateArrays(),
-                          .recipe = recipe_.text});
+                          .identity = Identity()});
 }
 
 absl::Status TrainingRun::ReadState() {
-  CheckpointView view{.numbers = {}, .arrays = StateArrays(), .recipe = ""};
+  CheckpointView view{.numbers = {}, .arrays = StateArrays(), .identity = Identity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("checkpoint.bin"), &view));
-  if (view.recipe != recipe_.text) {
-    return absl::FailedPreconditionError(
-        options_.output +
-        ": holds a run of another recipe (recipe.txt); choose another --output or remove it");
-  }
   step_ = static_cast<int64_t>(view.numbers["step"]);
   tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
   optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));
@@ -293,6 +305,7 @@ absl::Status TrainingRun::ReadState() {
   recent_loss_ = view.numbers["recent_loss"];
   recent_tokens_ = static_cast<int64_t>(view.numbers["recent_tokens"]);
   train_seconds_ = view.numbers["train_seconds"];
+  BITLM_RETURN_IF_ERROR(DropLogAfterCheckpoint());
   if (!options_.quiet) {
     std::fprintf(stderr, "resuming %s at step %lld of %lld\n", options_.output.c_str(),
                  static_cast<long long>(step_), static_cast<long long>(total_steps_));
@@ -300,8 +313,21 @@ absl::Status TrainingRun::ReadState() {
   return absl::OkStatus();
 }
 
+// A kill between a validation's line and its checkpoint would leave the line twice.
+absl::Status TrainingRun::DropLogAfterCheckpoint() {
+  BITLM_ASSIGN_OR_RETURN(const std::string log, ReadFile(Path("log.csv")));
+  std::string kept;
+  for (absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+    const std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
+    int64_t step;
+    if (fields.size() > 2 && absl::SimpleAtoi(fields[2], &step) && step > step_) continue;
+    absl::StrAppend(&kept, line, "\n");
+  }
+  return kept == log ? absl::OkStatus() : WriteFileAtomically(Path("log.csv"), kept);
+}
+
 absl::StatusOr<std::string> TrainingRun::Export() {
-  CheckpointView best{.numbers = {}, .arrays = WeightArrays(), .recipe = ""};
+  CheckpointView best{.numbers = {}, .arrays = WeightArrays(), .identity = Identity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("best.bin"), &best));
   const ContextKind context = recipe_.model.context;
   BITLM_ASSIGN_OR_RETURN(
@@ -312,38 +338,13 @@ absl::StatusOr<std::string> TrainingRun::Export() {
                                 .recipe = recipe_.name,
                                 .protocol = std::string(ToString(context)),
                                 .training_tokens = static_cast<int64_t>(best.numbers["tokens"])}));
-  // Written twice: the figure and the golden scores in the file are those of the engine, which
-  // reads files.
   const std::string directory = Path("models/" + recipe_.name + "/1");
-  std::error_code error;
-  std::filesystem::remove_all(directory, error);
-  std::filesystem::create_directories(Path("models/" + recipe_.name), error);
-  BITLM_RETURN_IF_ERROR(WriteModel(model, directory));
-  BITLM_ASSIGN_OR_RETURN(const auto engine, LoadLanguageModel(directory));
-  BITLM_ASSIGN_OR_RETURN(const std::string valid_text, ReadTextFile(recipe_.valid));
-  BITLM_ASSIGN_OR_RETURN(const PerplexityResult result,
-                         EvaluateText(*engine, valid_text, context, &pool_));
-  model.metadata.valid_perplexity = result.perplexity;
-  std::vector<std::string> golden_texts;
-  for (size_t i = 0; i < 4;
-       ++i) {  // Sentences of the vocabulary's own words: no text of the corpus goes into the file.
-    std::string text;
-    for (size_t w = 0; w < 6; ++w) {
-      const auto id =
-          static_cast<TokenId>(Combine(i, w) % static_cast<uint64_t>(vocabulary_.size()));
-      if (id == vocabulary_.unknown_id() || id == vocabulary_.end_of_sentence_id()) continue;
-      text += (text.empty() ? "" : " ") + std::string(vocabulary_.Word(id));
-    }
-    golden_texts.push_back(text);
-  }
-  BITLM_ASSIGN_OR_RETURN(model.golden, ComputeGoldenSentences(*engine, golden_texts));
-  std::filesystem::remove_all(directory, error);
-  BITLM_RETURN_IF_ERROR(WriteModel(model, directory));
-  BITLM_RETURN_IF_ERROR(LoadLanguageModel(directory).status());
+  BITLM_ASSIGN_OR_RETURN(const double perplexity,
+                         PublishModel(std::move(model), Path("models"), recipe_.valid, &pool_));
   if (!options_.quiet) {
     std::fprintf(stderr, "\n%s: %s perplexity of %s by the serving engine: %.4f\n",
                  directory.c_str(), std::string(ToString(context)).c_str(), recipe_.valid.c_str(),
-                 result.perplexity);
+                 perplexity);
   }
   return directory;
 }

@@ -21,7 +21,8 @@ struct TrainingOptions {
   std::string output;  // Directory of the run: checkpoint, best weights, log.csv, recipe, models/.
   int threads = 1;
   Precision precision = Precision::kFloat32;
-  bool quiet = false;  // No progress on stderr.
+  bool quiet = false;          // No progress on stderr.
+  bool existing_only = false;  // Refuse a directory without a run, and change nothing in it.
   int64_t stop_after_steps =
       0;  // For tests: end as if killed after so many steps of this process; 0 = not.
   const std::atomic<bool>* stop =
@@ -64,7 +65,9 @@ class TrainingRun {
   absl::Status ReadState();
   std::vector<std::pair<std::string, std::span<float>>> WeightArrays();
   std::vector<std::pair<std::string, std::span<float>>> StateArrays();
-  void Report(bool force);
+  void Report();
+  std::string Identity() const;
+  absl::Status DropLogAfterCheckpoint();
 
   Recipe recipe_;
   TrainingOptions options_;

@@ -119,7 +119,7 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
     for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped; ++parts) {
       TrainingOptions options = Options("parts");
       options.threads = 1 + parts % 2;  // Changes nothing, either.
-      options.stop_after_steps = 7;  // The step after the last checkpoint is lost, as by a kill.
+      options.stop_after_steps = 7;     // The step after the last checkpoint is lost, as by a kill.
       auto part = TrainingRun::Create(recipe, options);
       ASSERT_TRUE(part.ok()) << part.status();
       end = *(*part)->Train();
@@ -137,6 +137,14 @@ TEST_F(TrainingRunTest, RefusesADirectoryOfAnotherRecipe) {
   const auto second = TrainingRun::Create(MakeRecipe("bllm", "seed = 2\n"), Options("out"));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("another recipe"));
+}
+
+TEST_F(TrainingRunTest, ExportWithoutARunChangesNothing) {
+  TrainingOptions options = Options("absent");
+  options.existing_only = true;
+  const auto run = TrainingRun::Create(MakeRecipe("bllm"), options);
+  EXPECT_EQ(run.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/absent"));
 }
 
 TEST_F(TrainingRunTest, DamagedCheckpointIsAnError) {
@@ -172,6 +180,8 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"name x\n", "r: line 1: expected \"key = value\""},
            {"name = ${BITLM_NO_SUCH_VARIABLE}\n", "BITLM_NO_SUCH_VARIABLE is not set"},
            {"model.preset = gpt\n", "model.preset"},
+           {"model.hidden_size = 5\nmodel.preset = bllm\n", "model.preset: has to come before"},
+           {"model.vocabulary_size = 5\n", "use the key vocabulary"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;
