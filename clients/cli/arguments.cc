@@ -1,9 +1,12 @@
 #include "clients/cli/arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <exception>
 #include <map>
+#include <string_view>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -65,7 +68,7 @@ CLI::App* AddScore(CLI::App& app, ScoreArguments& score, bool& no_begin, bool& n
   command->add_option("--oov-logprob", score.options.oov_logprob, "Nats, for --oov-policy");
   AddModel(command, score.options);
   command->add_option("--batch-size", score.batch_size, "Sentences per request")
-      ->check(CLI::Range(1, 1000000))
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   return command;
 }
@@ -82,6 +85,49 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
   AddBase(command, next.base);
   AddModel(command, next.options);
   return command;
+}
+
+// CLI11 reads values such as "[a, b]", "{}" and "%%" of options with several values as lists of its
+// own. A mark in front of what begins like one makes it a plain value; Unmask takes it away again.
+constexpr char kMask = '\x01';
+
+std::string MaskValue(const std::string& value) {
+  const bool special =
+      !value.empty() && std::string_view("[{%").find(value[0]) != std::string_view::npos;
+  return special || value.starts_with(kMask) ? kMask + value : value;
+}
+
+std::vector<std::string> Mask(const std::vector<std::string>& args) {
+  std::vector<std::string> masked;
+  bool only_values = false;  // After "--".
+  for (const std::string& arg : args) {
+    const size_t equals = arg.find('=');
+    if (!only_values && arg.starts_with("--") && equals != std::string::npos) {
+      masked.push_back(arg.substr(0, equals + 1) + MaskValue(arg.substr(equals + 1)));
+    } else {
+      masked.push_back(MaskValue(arg));
+    }
+    only_values = only_values || arg == "--";
+  }
+  return masked;
+}
+
+void Unmask(std::string& value) {
+  if (value.starts_with(kMask)) value.erase(0, 1);
+}
+
+void Unmask(Arguments& arguments) {
+  for (std::string& sentence : arguments.score.sentences) Unmask(sentence);
+  for (std::string& word : arguments.next.context) Unmask(word);
+  for (std::string* value : {&arguments.score.file, &arguments.score.options.model,
+                             &arguments.next.options.model, &arguments.connection.options.target}) {
+    Unmask(*value);
+  }
+}
+
+std::string WithoutMasks(std::string message) {
+  std::erase(message, kMask);
+  return message;
 }
 
 }  // namespace
@@ -111,7 +157,9 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   AddFormat(models, result.models.format);
 
   try {
-    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));  // CLI11 takes the last first.
+    std::vector<std::string> masked = Mask(args);
+    std::reverse(masked.begin(), masked.end());  // CLI11 takes the last first.
+    app.parse(std::move(masked));
   } catch (const CLI::CallForHelp&) {
     result.output = app.help();
     return result;
@@ -119,8 +167,9 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
     result.output = absl::StrCat(version.what(), "\n");
     return result;
   } catch (const std::exception& error) {
-    return absl::InvalidArgumentError(error.what());
+    return absl::InvalidArgumentError(WithoutMasks(error.what()));
   }
+  Unmask(result);
   if (!result.score.sentences.empty() && score->count("--file") > 0) {
     return absl::InvalidArgumentError("sentences and --file exclude each other");
   }

@@ -29,7 +29,7 @@ struct ScoreArguments {
   std::string base = "e";
   bool totals_only = false;
   bool header = true;    // Of TSV.
-  int batch_size = 256;  // Sentences per request. Range [1, 1000000].
+  int batch_size = 256;  // Sentences per request. Range [1, 4096].
 };
 
 struct NextArguments {

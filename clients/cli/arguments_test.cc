@@ -81,6 +81,22 @@ TEST(ArgumentsTest, NextJoinsAndLimits) {
   EXPECT_FALSE(arguments.next.options.allow_end_of_sentence);
 }
 
+TEST(ArgumentsTest, TakesTextThatLooksLikeAListAsItStands) {
+  const std::vector<std::string> sentences = {"[a, b]", "[]", "{}", "%%", "", "\x01[x]", "[a", "b"};
+  std::vector<std::string> args = {"score", "--model=[m,n]"};
+  args.insert(args.end(), sentences.begin(), sentences.end());
+  const Arguments arguments = Parse(args);
+  EXPECT_EQ(arguments.score.sentences, sentences);
+  EXPECT_EQ(arguments.score.options.model, "[m,n]");
+  EXPECT_THAT(Parse({"score", "[]"}).score.sentences, ElementsAre("[]"));
+  EXPECT_THAT(Parse({"score", "{}"}).score.sentences, ElementsAre("{}"));
+  EXPECT_THAT(Parse({"score", "--", "--x=[a,b]"}).score.sentences, ElementsAre("--x=[a,b]"));
+  EXPECT_THAT(Parse({"next", "[a,b]", "[c]"}).next.context, ElementsAre("[a,b]", "[c]"));
+  EXPECT_EQ(Parse({"score", "--file", "[f]"}).score.file, "[f]");
+  EXPECT_EQ(Parse({"models", "--server", "[::1]"}).connection.options.target, "[::1]");
+  EXPECT_THAT(Error({"score", "--format=[x]"}), HasSubstr(" [x]"));
+}
+
 TEST(ArgumentsTest, TheFlagBeatsTheEnvironment) {
   setenv("BITLM_SERVER", "from-environment:1", 1);
   EXPECT_EQ(Parse({"models"}).connection.options.target, "from-environment:1");
@@ -95,6 +111,7 @@ TEST(ArgumentsTest, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(Error({}), HasSubstr("subcommand"));
   EXPECT_THAT(Error({"score", "--base=3"}), HasSubstr("--base"));
   EXPECT_THAT(Error({"score", "--format=xml"}), HasSubstr("--format"));
+  EXPECT_THAT(Error({"score", "--batch-size=4097"}), HasSubstr("--batch-size"));
   EXPECT_THAT(Error({"next", "-k", "0"}), HasSubstr("--top-k"));
   EXPECT_THAT(Error({"score", "--file", "f", "sentence"}), HasSubstr("exclude each other"));
 }

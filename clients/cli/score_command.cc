@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -86,14 +87,17 @@ absl::StatusOr<std::unique_ptr<Source>> OpenSource(const ScoreArguments& argumen
   return std::make_unique<LineSource>(fd, arguments.file);
 }
 
-// Waits for one sentence, then takes those that are there already.
-absl::StatusOr<Chunk> ReadChunk(Source& source, size_t max_sentences, int64_t first) {
+// Waits for one sentence, then takes those that are there already. At the end of the input, or at
+// an error, `end` becomes true.
+Chunk ReadChunk(Source& source, size_t max_sentences, int64_t first, bool& end,
+                absl::Status& error) {
   Chunk chunk = {.sentences = {}, .first = first};
   size_t bytes = 0;
   do {
     auto sentence = source.Next();
-    if (!sentence.ok()) return sentence.status();
-    if (!sentence->has_value()) break;
+    if (!sentence.ok()) error = sentence.status();
+    end = !sentence.ok() || !sentence->has_value();
+    if (end) break;
     bytes += (*sentence)->size();
     chunk.sentences.push_back(**std::move(sentence));
   } while (chunk.sentences.size() < max_sentences && bytes < kMaxRequestBytes && source.Ready());
@@ -126,18 +130,17 @@ absl::Status RunScore(const Connection& connection, const ScoreArguments& argume
   std::deque<Request> requests;
   int64_t next_sentence = 1;
   bool end = false;
-  absl::Status input_error;
+  absl::Status input_error;  // Told after the answers to what came before it.
   if (absl::Status status = WriteOut(formatter.Header()); !status.ok()) return status;
 
   while (true) {
     while (!end && requests.size() < kRequestsInFlight &&
            (requests.empty() || (*source)->Ready())) {
-      auto chunk = ReadChunk(**source, static_cast<size_t>(arguments.batch_size), next_sentence);
-      end = !chunk.ok() || chunk->sentences.empty();
-      if (!chunk.ok()) input_error = chunk.status();  // After the answers to what came before.
-      if (end) break;
-      next_sentence += static_cast<int64_t>(chunk->sentences.size());
-      requests.push_back({*std::move(chunk), {}});
+      Chunk chunk = ReadChunk(**source, static_cast<size_t>(arguments.batch_size), next_sentence,
+                              end, input_error);
+      if (chunk.sentences.empty()) break;
+      next_sentence += static_cast<int64_t>(chunk.sentences.size());
+      requests.push_back({std::move(chunk), {}});
       // The chunk does not move while the call reads it: a deque keeps its elements in place.
       requests.back().result = std::async(
           std::launch::async, [&client, &arguments, &sentences = requests.back().chunk.sentences] {
@@ -146,8 +149,17 @@ absl::Status RunScore(const Connection& connection, const ScoreArguments& argume
     }
     if (requests.empty()) break;
     Request& request = requests.front();
-    const absl::StatusOr<client::ScoreResult> result = request.result.get();
-    if (!result.ok()) return Locate(result.status(), **source, request.chunk);
+    absl::StatusOr<client::ScoreResult> result = request.result.get();
+    absl::Status error;
+    if (!result.ok()) {
+      error = Locate(result.status(), **source, request.chunk);
+      // A wrong sentence fails its request: those before it are asked for again, without it.
+      const size_t wrong = client::SentenceOfError(result.status()).value_or(0);
+      request.chunk.sentences.resize(std::min(wrong, request.chunk.sentences.size()));
+      if (request.chunk.sentences.empty()) return error;
+      result = client.Score(request.chunk.sentences, arguments.options);
+      if (!result.ok()) return error;
+    }
     std::string text;
     for (size_t i = 0; i < result->scores.size(); ++i) {
       totals.Add(result->scores[i]);
@@ -155,6 +167,7 @@ absl::Status RunScore(const Connection& connection, const ScoreArguments& argume
                                  request.chunk.sentences[i], *result, result->scores[i]);
     }
     if (absl::Status status = WriteOut(text); !status.ok()) return status;
+    if (!error.ok()) return error;
     requests.pop_front();
   }
   if (!input_error.ok()) return input_error;

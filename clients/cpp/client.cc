@@ -34,10 +34,14 @@ constexpr char kServiceConfig[] = R"({
   }]
 })";
 
+// Of one call. gRPC gives up retrying a request that is larger (its default is 256 KiB).
+constexpr int kRetryBufferBytes = 64 << 20;
+
 std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -119,6 +120,11 @@ TEST_F(CliProcessTest, ErrorsNameTheLineAndComeAfterWhatWasScored) {
   const Result utf8 = Run({"score"}, "w1\nw2 \xff\n");
   EXPECT_EQ(utf8.status, 1);
   EXPECT_EQ(utf8.errors, "bitlm: standard input:2: invalid UTF-8 at byte 3\n");
+  EXPECT_THAT(utf8.output, HasSubstr("0 OOV  w1\n"));
+  const Result together = Run({"score"}, "w1\nw3\nw2 </s>\nw4\n");  // In one request.
+  EXPECT_EQ(together.status, 1);
+  EXPECT_THAT(together.errors, StartsWith("bitlm: standard input:3: "));
+  EXPECT_EQ(Lines(together.output).size(), 2u);
   const Result mark = Run({"score", "--batch-size=1"}, "w1\nw2 </s>\n");
   EXPECT_EQ(mark.status, 1);
   EXPECT_THAT(mark.errors, StartsWith("bitlm: standard input:2: "));
@@ -128,6 +134,17 @@ TEST_F(CliProcessTest, ErrorsNameTheLineAndComeAfterWhatWasScored) {
   const Result missing = Run({"score", "--file", "/no/such/file"});
   EXPECT_EQ(missing.status, 1);
   EXPECT_THAT(missing.errors, HasSubstr("/no/such/file"));
+}
+
+TEST_F(CliProcessTest, AnInputErrorComesAfterTheAnswersToWhatWasRead) {
+  TemporaryDirectory directory;
+  const std::string path = directory.Path("text.txt");
+  std::ofstream(path) << "w1\n";
+  std::filesystem::resize_file(path, size_t{65} << 20);  // A line that is too long.
+  const Result result = Run({"score", "--file", path});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, HasSubstr("a line is longer than"));
+  EXPECT_THAT(result.output, HasSubstr("0 OOV  w1\n"));
 }
 
 TEST_F(CliProcessTest, NoServerIsExplained) {
