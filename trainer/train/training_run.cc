@@ -17,8 +17,8 @@
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "trainer/export/exporter.h"
-#include "trainer/export/publish.h"
 #include "trainer/train/checkpoint.h"
+#include "trainer/train/publish.h"
 
 namespace bitlm::trainer {
 namespace {

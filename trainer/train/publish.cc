@@ -1,4 +1,4 @@
-#include "trainer/export/publish.h"
+#include "trainer/train/publish.h"
 
 #include <cstdint>
 #include <filesystem>
