@@ -24,31 +24,26 @@ BatchScheduler::BatchScheduler(const BatchQueueOptions& options, BatchObserver* 
 BatchScheduler::~BatchScheduler() { Stop(); }
 
 absl::Status BatchScheduler::Schedule(std::shared_ptr<Task> task) {
-  int64_t queued = 0;
-  {
-    MutexLock lock(mutex_);
-    if (draining_) return absl::UnavailableError(kDraining);
-    const absl::Time now = clock_();
-    if (task->deadline() <= now) {
-      return absl::DeadlineExceededError("the deadline passed before the request was queued");
-    }
-    if (absl::Status status = queue_.Add(std::move(task), now); !status.ok()) return status;
-    queued = queue_.queued_tokens();
-    work_.NotifyOne();
+  MutexLock lock(mutex_);
+  if (draining_) return absl::UnavailableError(kDraining);
+  const absl::Time now = clock_();
+  if (task->deadline() <= now) {
+    return absl::DeadlineExceededError("the deadline passed before the request was queued");
   }
-  ReportQueue(queued);
+  if (absl::Status status = queue_.Add(std::move(task), now); !status.ok()) return status;
+  ReportQueue();
+  work_.NotifyOne();
   return absl::OkStatus();
 }
 
 void BatchScheduler::Cancel(const std::shared_ptr<Task>& task) {
-  int64_t queued = 0;
   {
     MutexLock lock(mutex_);
-    if (!queue_.Remove(task.get())) return;
-    queued = queue_.queued_tokens();
+    const bool removed = queue_.Remove(task.get());
+    ReportQueue();  // The rest of a running task has left the queue too.
+    if (!removed) return;
     idle_.NotifyAll();
   }
-  ReportQueue(queued);
   task->Complete(absl::CancelledError("cancelled by the client"));
 }
 
@@ -73,6 +68,7 @@ void BatchScheduler::Stop() {
     draining_ = true;
     stopping_ = true;
     abandoned = queue_.TakeAll();
+    ReportQueue();
     work_.NotifyAll();
   }
   for (const auto& task : abandoned) task->Complete(absl::UnavailableError(kDraining));
@@ -93,7 +89,6 @@ void BatchScheduler::Run() {
   while (true) {
     std::vector<std::shared_ptr<Task>> expired;
     std::optional<Batch> batch;
-    int64_t queued = 0;
     {
       MutexLock lock(mutex_);
       while (true) {
@@ -112,9 +107,8 @@ void BatchScheduler::Run() {
       }
       if (!batch.has_value() && expired.empty()) return;  // Stopping, and nothing is left.
       executing_ = true;
-      queued = queue_.queued_tokens();
+      ReportQueue();
     }
-    ReportQueue(queued);
     for (const auto& task : expired) {
       task->Complete(absl::DeadlineExceededError("the deadline passed while the request waited"));
     }

@@ -15,11 +15,12 @@
 
 namespace bitlm {
 
-// Hears what the scheduler does, for metrics. Called from scheduler and request threads, without
-// locks held.
+// Hears what the scheduler does, for metrics. Called from scheduler and request threads.
 class BatchObserver {
  public:
   virtual ~BatchObserver() = default;
+  // Called with the scheduler's lock held, so that the last value told is the true one: must be
+  // quick and not call the scheduler.
   virtual void OnQueueTokens(int64_t tokens) = 0;
   virtual void OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) = 0;
   virtual void OnExecuted(absl::Duration compute_time) = 0;
@@ -64,8 +65,8 @@ class BatchScheduler {
 
  private:
   void Run();
-  void ReportQueue(int64_t tokens) {
-    if (observer_ != nullptr) observer_->OnQueueTokens(tokens);
+  void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (observer_ != nullptr) observer_->OnQueueTokens(queue_.queued_tokens());
   }
 
   BatchObserver* observer_;

@@ -109,6 +109,27 @@ TEST(BatchSchedulerTest, CompletesACancelledWaitingTaskAtOnce) {
   EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
 }
 
+TEST(BatchSchedulerTest, TellsThatTheRestOfACancelledRunningTaskHasLeftTheQueue) {
+  class QueueObserver : public BatchObserver {
+   public:
+    void OnQueueTokens(int64_t tokens) override { queue_tokens = tokens; }
+    void OnBatch(int64_t, const std::vector<absl::Duration>&) override {}
+    void OnExecuted(absl::Duration) override {}
+    std::atomic<int64_t> queue_tokens = -1;
+  } observer;
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, &observer);
+  const auto split = MakeTask(&executor, {4, 4});
+  ASSERT_TRUE(scheduler.Schedule(split).ok());
+  executor.WaitForBatch(1);
+  EXPECT_EQ(observer.queue_tokens, 4);
+  scheduler.Cancel(split);
+  EXPECT_EQ(observer.queue_tokens, 0);
+  executor.Release(kAll);
+  EXPECT_EQ(split->Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(observer.queue_tokens, 0);
+}
+
 TEST(BatchSchedulerTest, ComputesNothingForDeadTasks) {
   std::atomic<int64_t> now = 0;
   GatedExecutor executor;
