@@ -26,7 +26,9 @@ absl::Status WritePortFile(const std::string& path, const bitlm::Server& server)
 int Run(const bitlm::ServerConfig& config) {
   bitlm::SetUpLogging(config.log_level, config.log_format);
   spdlog::info("bitlm-server {}: {}", BITLM_VERSION, bitlm::DescribeConfig(config));
+  bitlm::ExitOnStopSignals();  // Also while models load.
   auto server = bitlm::Server::Start(config);
+  bitlm::KeepStopSignal();
   absl::Status status = server.status();
   if (status.ok()) status = WritePortFile(config.port_file, **server);
   if (!status.ok()) {
@@ -34,7 +36,6 @@ int Run(const bitlm::ServerConfig& config) {
     return 1;
   }
   const int signal = bitlm::WaitForStopSignal();
-  bitlm::ExitOnNextStopSignal();
   spdlog::info("signal {}: draining", signal);
   if (!(*server)->Stop()) {
     spdlog::error("stopped with requests unfinished: --exit-timeout-ms was over");

@@ -21,6 +21,11 @@
 namespace bitlm {
 namespace {
 
+// Calls that one connection may have at a time; gRPC's clients keep further ones back.
+constexpr int kMaxConcurrentStreams = 1024;
+// How long Stop waits for what is neither queued nor computed: streams, calls that were refused.
+constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
+
 int Threads(int setting) {
   if (setting > 0) return setting;
   cpu_set_t allowed;
@@ -95,6 +100,9 @@ absl::Status Server::StartHttp() {
 
 absl::Status Server::LoadModels() {
   BITLM_ASSIGN_OR_RETURN(LoadResult result, LoadRepository(config_.model_repository));
+  for (const std::string& directory : result.skipped) {
+    spdlog::warn("{}: skipped, it has no config.json", directory);
+  }
   for (const auto& [location, status] : result.failed) {
     metrics_.OnModelLoadFailed();
     spdlog::error("model {} version {} cannot be loaded: {}", location.name, location.version,
@@ -132,7 +140,8 @@ void Server::AddModels(std::vector<LoadedModel> models) {
 absl::Status Server::StartGrpc() {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  const CallEnvironment environment = {.scheduler = scheduler_.get(), .metrics = &metrics_};
+  const CallEnvironment environment = {
+      .scheduler = scheduler_.get(), .metrics = &metrics_, .pending = &pending_};
   language_model_service_ =
       std::make_unique<LanguageModelService>(&registry_, config_.limits, environment);
   model_service_ = std::make_unique<ModelService>(&registry_, config_, environment);
@@ -142,6 +151,7 @@ absl::Status Server::StartGrpc() {
   builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &grpc_port_);
   // Otherwise a second server on the same port starts, and silently shares it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
   builder.SetMaxReceiveMessageSize(static_cast<int>(config_.limits.max_message_bytes));
   builder.SetMaxSendMessageSize(-1);
   builder.RegisterService(language_model_service_.get());
@@ -178,13 +188,14 @@ bool Server::Stop() {
   std::this_thread::sleep_for(std::chrono::milliseconds(config_.drain_delay_ms));
   const absl::Time deadline = absl::Now() + absl::Milliseconds(config_.exit_timeout_ms);
   scheduler_->Drain();
-  const bool all_ended = scheduler_->WaitUntilIdle(deadline - absl::Now());
+  const bool all_computed = scheduler_->WaitUntilIdle(deadline - absl::Now());
   scheduler_->Stop();
   // What is left are answers on their way to the clients.
-  grpc_->Shutdown(absl::ToChronoTime(std::max(deadline, absl::Now() + absl::Seconds(1))));
+  const bool all_sent = pending_.WaitUntilNone(std::max(deadline, absl::Now() + kCloseTimeout));
+  grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTimeout));
   grpc_->Wait();
   grpc_.reset();
-  return all_ended;
+  return all_computed && all_sent;
 }
 
 HttpResponse Server::StatusPage() const {

@@ -17,6 +17,7 @@
 #include "server/registry/model_registry.h"
 #include "server/service/language_model_service.h"
 #include "server/service/model_service.h"
+#include "server/service/pending_answers.h"
 
 namespace bitlm {
 
@@ -40,7 +41,8 @@ class Server {
 
   // Turns clients away, then ends what they have begun: health NOT_SERVING and /readyz 503; after
   // the drain delay new requests get UNAVAILABLE; when those in flight have ended, or the exit
-  // timeout is over, everything is closed. Returns whether all of them ended.
+  // timeout is over, everything is closed; streams (Health.Watch, reflection) do not delay it.
+  // Returns whether every request that was taken was computed and its answer sent.
   bool Stop();
 
  private:
@@ -57,6 +59,7 @@ class Server {
   ServerMetrics metrics_;
   ThreadPool pool_;
   ModelRegistry registry_;
+  PendingAnswers pending_;
   std::unique_ptr<BatchScheduler> scheduler_;
   std::unique_ptr<LanguageModelService> language_model_service_;
   std::unique_ptr<ModelService> model_service_;

@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <future>
 #include <initializer_list>
 #include <thread>
 
@@ -16,6 +18,17 @@ sigset_t StopSignals() {
   return signals;
 }
 
+// The first signal after KeepStopSignal.
+struct KeptSignal {
+  std::atomic<bool> keep = false;
+  std::promise<int> number;
+};
+
+KeptSignal& Kept() {
+  static auto* const kept = new KeptSignal;  // Never destroyed: the thread outlives main.
+  return *kept;
+}
+
 }  // namespace
 
 void BlockStopSignals() {
@@ -24,16 +37,20 @@ void BlockStopSignals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-int WaitForStopSignal() {
-  const sigset_t signals = StopSignals();
-  int number = 0;
-  while (sigwait(&signals, &number) != 0) {
-  }
-  return number;
+void ExitOnStopSignals() {
+  std::thread([] {
+    const sigset_t signals = StopSignals();
+    while (true) {
+      int number = 0;
+      if (sigwait(&signals, &number) != 0) continue;
+      if (!Kept().keep.exchange(false)) _exit(128 + number);
+      Kept().number.set_value(number);
+    }
+  }).detach();
 }
 
-void ExitOnNextStopSignal() {
-  std::thread([] { _exit(128 + WaitForStopSignal()); }).detach();
-}
+void KeepStopSignal() { Kept().keep = true; }
+
+int WaitForStopSignal() { return Kept().number.get_future().get(); }
 
 }  // namespace bitlm

@@ -1,4 +1,4 @@
-// Waiting for the signals that stop a server.
+// The signals that stop a server: SIGTERM and SIGINT.
 #pragma once
 
 namespace bitlm {
@@ -7,10 +7,14 @@ namespace bitlm {
 // first in main.
 void BlockStopSignals();
 
-// Waits for SIGTERM or SIGINT and returns its number.
-int WaitForStopSignal();
+// Starts a thread for the blocked signals: each ends the process at once with status 128 + its
+// number, but the first after KeepStopSignal. Call once.
+void ExitOnStopSignals();
 
-// From now on a further SIGTERM or SIGINT ends the process at once with status 128 + its number.
-void ExitOnNextStopSignal();
+// From now on the first signal is kept for WaitForStopSignal.
+void KeepStopSignal();
+
+// Waits for the signal that was kept and returns its number. Call once, after KeepStopSignal.
+int WaitForStopSignal();
 
 }  // namespace bitlm

@@ -48,7 +48,8 @@ std::vector<std::string> Subdirectories(const fs::path& directory) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository) {
+absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository,
+                                                      std::vector<std::string>* skipped) {
   std::error_code error;
   if (!fs::is_directory(repository, error)) {
     return absl::NotFoundError(absl::StrFormat("%s: no such model repository", repository));
@@ -59,8 +60,12 @@ absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& reposit
     for (const std::string& version_name : Subdirectories(fs::path(repository) / name)) {
       const int64_t version = ParseVersion(version_name);
       const fs::path directory = fs::path(repository) / name / version_name;
-      if (version == 0 || !fs::is_regular_file(directory / kConfigFile, error)) continue;
-      models.push_back({name, version, directory.string()});
+      if (version == 0) continue;
+      if (fs::is_regular_file(directory / kConfigFile, error)) {
+        models.push_back({name, version, directory.string()});
+      } else if (skipped != nullptr) {
+        skipped->push_back(directory.string());
+      }
     }
   }
   std::sort(models.begin(), models.end(), [](const ModelLocation& a, const ModelLocation& b) {

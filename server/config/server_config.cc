@@ -5,6 +5,7 @@
 #include <cctype>
 #include <exception>
 #include <memory>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -99,6 +100,7 @@ class Flags {
 // Gives the settings of a file to the options that neither flag nor environment has set. (CLI11's
 // own set_config lets the file win over the environment.)
 void ApplyFile(CLI::App& app, const std::string& path) {
+  std::set<std::string> seen;
   for (const CLI::ConfigItem& item : app.get_config_formatter()->from_file(path)) {
     if (!item.parents.empty()) {  // CLI11 gives the opening of a section as an item of its own.
       throw CLI::ConfigError("section [" + item.parents.front() + "]: settings have no sections");
@@ -106,6 +108,10 @@ void ApplyFile(CLI::App& app, const std::string& path) {
     CLI::Option* option = app.get_option_no_throw("--" + item.name);
     if (option == nullptr || !option->get_configurable()) {
       throw CLI::ConfigError("unknown key '" + item.name + "'");
+    }
+    // CLI11 joins lines with the same key when they follow each other.
+    if (!seen.insert(item.name).second || item.inputs.size() > 1) {
+      throw CLI::ConfigError("key '" + item.name + "' has more than one value");
     }
     if (option->count() > 0) continue;
     if (option->get_expected_min() == 0) {

@@ -88,6 +88,16 @@ TEST_F(ServerConfigTest, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(unknown_key, HasSubstr(".conf"));
 }
 
+TEST_F(ServerConfigTest, RefusesAKeyThatTheFileRepeats) {
+  EXPECT_THAT(Error({"--config", WriteFile("threads = 1\nthreads = 2\n")}),
+              HasSubstr("'threads' has more than one value"));
+  EXPECT_THAT(Error({"--config", WriteFile("threads = 1\nmax-top-k = 3\nthreads = 2\n")}),
+              HasSubstr("'threads' has more than one value"));
+  EXPECT_THAT(Error({"--threads=3", "--config",
+                     WriteFile("allow-failed-models = true\nallow-failed-models = false\n")}),
+              HasSubstr("'allow-failed-models' has more than one value"));
+}
+
 TEST_F(ServerConfigTest, RefusesASectionAndKeysThatAreNotSettings) {
   EXPECT_THAT(Error({"--config", WriteFile("[server]\ngrpc-port = 1\n")}), HasSubstr("[server]"));
   EXPECT_THAT(Error({"--config", WriteFile("config = x\n")}), HasSubstr("config"));

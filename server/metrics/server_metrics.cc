@@ -123,7 +123,7 @@ struct ServerMetrics::Impl {
       Histograms(registry, "bitlm_grpc_server_handling_seconds",
                  "Time from an RPC's arrival to its end, its wait included");
   Family<Counter>& rejected = Counters(registry, "bitlm_requests_rejected_total",
-                                       "Requests refused before anything was computed, by reason");
+                                       "Requests that the server refused or gave up, by reason");
   Gauge& in_flight =
       Gauges(registry, "bitlm_requests_in_flight", "RPCs begun and not ended").Add({});
 

@@ -9,13 +9,14 @@
 namespace bitlm {
 
 absl::StatusOr<LoadResult> LoadRepository(const std::string& repository) {
-  BITLM_ASSIGN_OR_RETURN(const std::vector<ModelLocation> locations, ListModels(repository));
+  LoadResult result;
+  BITLM_ASSIGN_OR_RETURN(const std::vector<ModelLocation> locations,
+                         ListModels(repository, &result.skipped));
   if (locations.empty()) {
     return absl::NotFoundError(absl::StrCat(
         repository,
         ": no model; expected <name>/<version>/config.json, as in english/1/config.json"));
   }
-  LoadResult result;
   for (const ModelLocation& location : locations) {
     const absl::Time start = absl::Now();
     auto model = LoadLanguageModel(location.directory);

@@ -24,6 +24,8 @@ struct LoadResult {
   std::vector<LoadedModel> loaded;
   // Models that could not be loaded, and why.
   std::vector<std::pair<ModelLocation, absl::Status>> failed;
+  // Version directories without config.json.
+  std::vector<std::string> skipped;
 };
 
 // Loads all versions of all models of `repository`: reads, proves, and reproduces the golden

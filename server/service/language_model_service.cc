@@ -124,6 +124,7 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
     return OverLimit("context", "words", words, "max_words_per_sentence",
                      limits_.max_words_per_sentence);
   }
+  context->words = {};  // Only the tokens wait in the queue.
   auto task = std::make_shared<NextWordsTask>(
       &model->next_words, model, *std::move(context), options, call->deadline(),
       [call, served = model.get()](absl::Status status, NextWordsTask& done) {

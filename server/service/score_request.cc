@@ -80,6 +80,8 @@ absl::StatusOr<std::vector<TokenizedSentence>> TokenizeSentences(
       return OverLimit(field, "words", words, "max_words_per_sentence",
                        limits.max_words_per_sentence);
     }
+    // The queue is bounded in tokens: it holds the words only when the answer will need them.
+    if (!request.options().include_words()) sentence->words = {};
     sentences.push_back(*std::move(sentence));
   }
   return sentences;

@@ -39,8 +39,12 @@ UnaryCall::UnaryCall(const CallEnvironment& environment, grpc::CallbackServerCon
 
 void UnaryCall::Run(std::shared_ptr<Task> task) {
   task_ = std::move(task);
+  pending_ = true;
+  environment_.pending->Begin();
   const absl::Status status = environment_.scheduler->Schedule(task_);
   if (status.ok()) return;
+  pending_ = false;
+  environment_.pending->End();
   if (absl::IsResourceExhausted(status)) {
     // gRPC's retries wait this long, the reader of the trailers as well.
     const absl::Duration wait = std::clamp(environment_.scheduler->EstimatedWait() / 2,
@@ -73,6 +77,7 @@ void UnaryCall::OnCancel() {
 
 void UnaryCall::OnDone() {
   environment_.metrics->OnCallHandled(service_, method_, CodeName(code_), absl::Now() - started_);
+  if (pending_) environment_.pending->End();
   delete this;
 }
 

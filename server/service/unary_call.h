@@ -14,6 +14,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "server/batching/batch_scheduler.h"
 #include "server/metrics/server_metrics.h"
+#include "server/service/pending_answers.h"
 
 namespace bitlm {
 
@@ -21,6 +22,7 @@ namespace bitlm {
 struct CallEnvironment {
   BatchScheduler* scheduler = nullptr;
   ServerMetrics* metrics = nullptr;
+  PendingAnswers* pending = nullptr;
 };
 
 // The reactor of a unary RPC. Owns itself: deleted in OnDone. Exactly one of Succeed and Fail is
@@ -54,6 +56,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   std::string_view method_;
   absl::Time started_ = absl::Now();
   std::shared_ptr<Task> task_;  // Set before it is queued, never changed.
+  bool pending_ = false;        // Counted in environment_.pending.
   grpc::StatusCode code_ = grpc::StatusCode::UNKNOWN;
 };
 

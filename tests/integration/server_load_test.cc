@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "grpc/health/v1/health.pb.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/client_unary_call.h"
 #include "tests/integration/http_get.h"
 #include "tests/integration/server_fixture.h"
@@ -162,6 +163,71 @@ TEST_F(ServerLoadTest, StopGivesUpAfterTheExitTimeout) {
   gate_->Open();  // A batch that runs cannot be interrupted.
   EXPECT_TRUE(running.get().ok());
   EXPECT_FALSE(stopped.get());
+}
+
+// A call that the test drives by hand.
+class ManualCall {
+ public:
+  ManualCall(const std::shared_ptr<grpc::Channel>& channel, const std::string& method)
+      : stub_(channel), call_(stub_.PrepareCall(&context_, method, &queue_)) {
+    call_->StartCall(nullptr);
+    EXPECT_TRUE(Wait());
+  }
+  ~ManualCall() {
+    context_.TryCancel();
+    grpc::Status status;
+    call_->Finish(&status, nullptr);
+    Wait();
+    queue_.Shutdown();
+    Wait();
+  }
+  void Send(const google::protobuf::Message& request) {
+    grpc::Slice slice(request.SerializeAsString());
+    call_->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    EXPECT_TRUE(Wait());
+  }
+  void Receive() {
+    grpc::ByteBuffer response;
+    call_->Read(&response, nullptr);
+    EXPECT_TRUE(Wait());
+  }
+
+ private:
+  bool Wait() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_.Next(&tag, &ok) && ok;
+  }
+
+  grpc::CompletionQueue queue_;
+  grpc::ClientContext context_;
+  grpc::GenericStub stub_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
+TEST_F(ServerLoadTest, AnOpenHealthWatchDoesNotDelayStop) {
+  StartServer();
+  ManualCall watch(channel_, "/grpc.health.v1.Health/Watch");
+  watch.Send(grpc::health::v1::HealthCheckRequest());
+  watch.Receive();
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(server_->Stop());
+  EXPECT_LT(absl::Now() - start, absl::Milliseconds(config_.exit_timeout_ms / 2));
+}
+
+TEST_F(ServerLoadTest, StopTellsThatAnAnswerCouldNotBeSent) {
+  config_.exit_timeout_ms = 1000;
+  StartServer();
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // The window stays small.
+  const auto channel = grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", server_->grpc_port()),
+                                                 grpc::InsecureChannelCredentials(), arguments);
+  ManualCall call(channel, "/bitlm.v1.LanguageModelService/ScoreSentences");
+  auto request = Sentences(std::vector<std::string>(4000, "w1 w2 w3 w4 w5 w6 w7 w8 w9"));
+  request.mutable_options()->set_include_words(true);
+  call.Send(request);  // And never receives.
+  ExpectMetric("bitlm_sentences_scored_total{model=\"tiny\",version=\"2\"} 4000");
+  EXPECT_FALSE(server_->Stop());
 }
 
 TEST_F(ServerLoadTest, HealthKnowsServerServicesAndModels) {

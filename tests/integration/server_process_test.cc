@@ -1,10 +1,14 @@
 // bitlm-server as a process: its command line, its signals, its end under load.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -79,6 +83,33 @@ TEST(ServerProcessTest, ABadModelStopsTheStartUnlessAllowed) {
   ASSERT_TRUE(models.ok()) << models.status();
   ASSERT_EQ(models->size(), 1u);
   EXPECT_EQ((*models)[0].version, 1);
+}
+
+TEST(ServerProcessTest, AVersionWithoutAConfigIsSkippedWithAWarning) {
+  TinyRepository repository;
+  std::filesystem::create_directory(repository.path() + "/tiny/9");
+  RunningServer server(repository.path());
+  server.process().Signal(SIGTERM);
+  EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_THAT(server.process().errors(), HasSubstr("tiny/9: skipped, it has no config.json"));
+}
+
+TEST(ServerProcessTest, ASignalWhileModelsLoadEndsAtOnce) {
+  TinyRepository repository;
+  const std::string file = repository.ModelDirectory(3) + "/vocab.txt";
+  ASSERT_TRUE(std::filesystem::remove(file));
+  ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);  // Loading waits for what nobody writes.
+  Process process({Program("bitlm-server"), "--model-repository", repository.path(),
+                   "--grpc-port=0", "--http-port=0"});
+  int writer = -1;
+  for (int i = 0; writer < 0 && i < 6000; ++i) {  // Until the server reads.
+    writer = open(file.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (writer < 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  ASSERT_GE(writer, 0);
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait(), 128 + SIGTERM);
+  close(writer);
 }
 
 TEST(ServerProcessTest, HttpTellsHealthReadinessAndMetrics) {
