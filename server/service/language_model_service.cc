@@ -21,6 +21,14 @@ int64_t AnswerableWords(const v1::NextWordsRequest& request, const Vocabulary& v
   return vocabulary.size() - (request.allow_unknown() ? 0 : 1) - (allow_end_of_sentence ? 0 : 1);
 }
 
+// Parses and frees the bytes, which gRPC would keep until the call ends: the queue is bounded in
+// tokens, not in bytes.
+absl::Status TakeRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* request) {
+  BITLM_RETURN_IF_ERROR(ParseRequest(bytes, request));
+  const_cast<grpc::ByteBuffer&>(bytes).Clear();  // gRPC's own object, not const; only we read it.
+  return absl::OkStatus();
+}
+
 v1::NextWordsResponse MakeNextWordsResponse(const ServedModel& model, NextWordsTask& task) {
   v1::NextWordsResponse response;
   response.set_model(model.name);
@@ -74,7 +82,7 @@ grpc::ServerUnaryReactor* LanguageModelService::NextWords(grpc::CallbackServerCo
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
   v1::ScoreSentencesRequest request;
-  BITLM_RETURN_IF_ERROR(ParseRequest(bytes, &request));
+  BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
                          registry_->Find(request.model(), request.model_version()));
   BITLM_ASSIGN_OR_RETURN(const ScoreOptions options, ReadScoreOptions(request.options()));
@@ -99,7 +107,7 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
   v1::NextWordsRequest request;
-  BITLM_RETURN_IF_ERROR(ParseRequest(bytes, &request));
+  BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
                          registry_->Find(request.model(), request.model_version()));
 
