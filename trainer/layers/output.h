@@ -60,8 +60,8 @@ class OutputLayer {
     const Encode encode = table_.binary() ? Encode::kSign : Encode::kValue;
     backend_.SetRight(table_.value.data(), table_.cols, encode, nullptr, &forward_);
     for (size_t tile = 0; tile < backward_.size(); ++tile) {
-      backend_.SetRightTransposed(table_.value.data() + static_cast<int64_t>(tile) * kTileWords,
-                                  table_.cols, encode, &backward_[tile]);
+      backend_.SetRightFromColumns(forward_, static_cast<int64_t>(tile) * kTileWords,
+                                   &backward_[tile]);
     }
   }
 

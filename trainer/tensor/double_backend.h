@@ -60,6 +60,14 @@ class DoubleBackend {
     }
   }
 
+  void SetRightFromColumns(const Right& from, int64_t column, Right* right) const {
+    for (int64_t r = 0; r < right->rows; ++r) {
+      for (int64_t c = 0; c < right->cols; ++c) {
+        At(*right, r, c) = from.values[static_cast<size_t>(c * from.cols + column + r)];
+      }
+    }
+  }
+
   void Multiply(const Left& a, int64_t row, int64_t rows, const Right& b, int64_t column,
                 int64_t cols, double* c, int64_t c_stride, bool accumulate) const {
     for (int64_t r = 0; r < rows; ++r) {

@@ -130,6 +130,35 @@ void PackTransposedColumnBlock(const float* src, int64_t n, int64_t k, int64_t s
   }
 }
 
+BITLM_CLONES
+void TransposePackedRowBlock(const uint16_t* from, int64_t k, int64_t column, int64_t row_block,
+                             int64_t row_blocks, uint16_t* to) {
+  constexpr int64_t kBlock = kPackRows * kPackColumns;
+  constexpr int64_t kPairs = kPackRows / 2;
+  constexpr int64_t kFours = kPackColumns / 2;  // Groups of four values in a row pair of a block.
+  const int64_t from_blocks = (k + kPackRows - 1) / kPackRows;
+  const int64_t first = column + row_block * kPackRows;  // The column that becomes row 0.
+  // Four values stand together: rows e, e + 1 of column v, and the same of column v + 1. In the
+  // transpose they are columns e, e + 1 of the row pair (v, v + 1), and stand together, too.
+  for (int64_t source = 0; source < (from_blocks + 1) / 2 * 2; ++source) {
+    auto* dst = reinterpret_cast<uint64_t*>(to + (source / 2 * row_blocks + row_block) * kBlock) +
+                source % 2 * kPairs;
+    if (source >= from_blocks) {
+      for (int64_t p = 0; p < kPairs; ++p) std::fill_n(dst + p * kFours, kPairs, uint64_t{0});
+      continue;
+    }
+    const auto* src = reinterpret_cast<const uint64_t*>(
+        from + (first / kPackColumns * from_blocks + source) * kBlock + first % kPackColumns * 2);
+    for (int64_t p = 0; p < kPairs; ++p) {
+      for (int64_t i = 0; i < kPairs; ++i) {
+        const uint64_t four = src[i * kFours + p];
+        dst[p * kFours + i] = (four & 0xffff00000000ffffull) | ((four >> 16) & 0xffff0000ull) |
+                              ((four << 16) & 0xffff00000000ull);
+      }
+    }
+  }
+}
+
 namespace {
 
 constexpr int kLanes =

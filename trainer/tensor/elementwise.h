@@ -39,6 +39,13 @@ void PackRowBlock(const float* src, int64_t rows, int64_t cols, int64_t stride, 
 void PackTransposedColumnBlock(const float* src, int64_t n, int64_t k, int64_t stride,
                                Encode encode, int64_t column_block, uint16_t* packed);
 
+// From one packed right operand to another: block `row_block` of 32 rows of the transpose of
+// columns [column, column + rows) of a right operand `from` [k, …]. `row_blocks` is rows / 32
+// rounded up; column is a multiple of 32. Reads and writes whole blocks, where packing from the
+// source would read along its columns.
+void TransposePackedRowBlock(const uint16_t* from, int64_t k, int64_t column, int64_t row_block,
+                             int64_t row_blocks, uint16_t* to);
+
 // One tile of the output softmax. For r < rows, c < cols: e = exp(logits[r, c]), sums[r] += e; with
 // `plain` not null, e is also written as bfloat16 to plain[r, c] and to row 32 * row_block + r,
 // column first_column + c of the right operand `packed` [32 * row_blocks, V]. rows is a multiple of

@@ -169,6 +169,24 @@ void FastBackend::SetRightTransposed(const float* src, int64_t stride, Encode en
   });
 }
 
+void FastBackend::SetRightFromColumns(const Right& from, int64_t column, Right* right) const {
+  const int64_t blocks = (right->rows + kPackRows - 1) / kPackRows;
+  pool_->ParallelFor(static_cast<size_t>(blocks), [&](size_t block) {
+    if (precision_ == Precision::kBfloat16) {
+      TransposePackedRowBlock(from.half.data(), from.rows, column, static_cast<int64_t>(block),
+                              blocks, right->half.data());
+      return;
+    }
+    const int64_t first = static_cast<int64_t>(block) * kPackRows;
+    for (int64_t r = first; r < std::min(right->rows, first + kPackRows); ++r) {
+      for (int64_t c = 0; c < right->cols; ++c) {
+        right->full[static_cast<size_t>(r * right->cols + c)] =
+            from.full[static_cast<size_t>(c * from.cols + column + r)];
+      }
+    }
+  });
+}
+
 void FastBackend::Multiply(const Left& a, int64_t row, int64_t rows, const Right& b, int64_t column,
                            int64_t cols, float* c, int64_t c_stride, bool accumulate) const {
   ThreadState& state = State();

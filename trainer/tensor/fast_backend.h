@@ -58,6 +58,10 @@ class FastBackend {
   // right = src [N, K] transposed, or its signs. Parallel.
   void SetRightTransposed(const float* src, int64_t stride, Encode encode, Right* right) const;
 
+  // right[r, c] = from[c, column + r]: the transpose of a range of columns. column is a multiple
+  // of 64. Parallel.
+  void SetRightFromColumns(const Right& from, int64_t column, Right* right) const;
+
   // C[r, c] (+)= A[row + r, :] B[:, column + c] for r < rows, c < cols; `column` is a multiple
   // of 64. Not parallel.
   void Multiply(const Left& a, int64_t row, int64_t rows, const Right& b, int64_t column,
