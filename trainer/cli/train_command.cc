@@ -36,7 +36,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> CreateRun(TrainArguments& args) {
     args.options.precision = args.precision == "bf16" ? Precision::kBfloat16 : Precision::kFloat32;
     if (args.options.precision == Precision::kBfloat16 && BestPrecision() != Precision::kBfloat16) {
       return absl::FailedPreconditionError(
-          "--precision bf16: this machine has no usable AMX bf16 unit");
+          "--precision bf16: this machine has neither AMX nor AVX-512 BF16");
     }
   }
   BITLM_ASSIGN_OR_RETURN(const Recipe recipe, ReadRecipe(args.recipe, args.overrides));
@@ -78,7 +78,7 @@ std::shared_ptr<TrainArguments> AddArguments(CLI::App* command) {
       ->check(CLI::Range(1, 1024));
   command
       ->add_option("--precision", args->precision,
-                   "Of dense products: auto takes bf16 where the CPU has AMX")
+                   "Of dense products: auto takes bf16 where the CPU has AMX or AVX-512 BF16")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   command->add_flag("--quiet,-q", args->options.quiet, "No progress on standard error");

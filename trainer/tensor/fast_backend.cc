@@ -68,7 +68,8 @@ const Product& FindProduct(ThreadState& state, const ProductKey& key) {
 }  // namespace
 
 Precision BestPrecision() {
-  return (cpu::Usable() & cpu::kAmxBf16) ? Precision::kBfloat16 : Precision::kFloat32;
+  const bool half = (cpu::Usable() & (cpu::kAmxBf16 | cpu::kAvx512Bf16)) != 0;
+  return half ? Precision::kBfloat16 : Precision::kFloat32;
 }
 
 FastBackend::Left FastBackend::MakeLeft(int64_t rows, int64_t cols) const {

@@ -1,4 +1,5 @@
-// FastBackend: float32 parameters, products by oneDNN in bfloat16 on AMX, or float32 elsewhere.
+// FastBackend: float32 parameters, products by oneDNN in bfloat16 where the CPU multiplies
+// it (AMX, AVX-512 BF16), in float32 elsewhere.
 //
 // A backend is what the layers are templated on. It owns the two operand types of a product C = A
 // B:
@@ -19,7 +20,7 @@ namespace bitlm::trainer {
 
 enum class Precision { kFloat32, kBfloat16 };
 
-// kBfloat16 where AMX is usable, kFloat32 elsewhere.
+// kBfloat16 where AMX or AVX-512 BF16 is usable, kFloat32 elsewhere.
 Precision BestPrecision();
 
 class FastBackend {
