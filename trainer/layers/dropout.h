@@ -1,9 +1,10 @@
-// Dropout (Srivastava et al. 2014) on non-recurrent connections (Zaremba et al. 2014), and its
+// Dropout (Srivastava et al. 2014) on non-recurrent connections (Zaremba et al. 2014); its
 // variational form (Gal and Ghahramani 2016), whose mask is the same at all time steps of a
-// segment.
+// segment; and dropout of whole words of the input (the same, section 4.2 of Merity et al. 2018).
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "engine/base/thread_pool.h"
 
@@ -20,5 +21,12 @@ struct DropoutMask {
 // the same call on the gradient.
 void ApplyDropout(const DropoutMask& mask, float* x, int64_t rows, int64_t cols, ThreadPool* pool);
 void ApplyDropout(const DropoutMask& mask, double* x, int64_t rows, int64_t cols, ThreadPool* pool);
+
+// The same with one value for a whole row, chosen by the row's word: a dropped word is 0 wherever
+// it occurs in the segment. x [tokens.size(), cols]; `period` is not used.
+void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, float* x,
+                      int64_t cols, ThreadPool* pool);
+void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, double* x,
+                      int64_t cols, ThreadPool* pool);
 
 }  // namespace bitlm::trainer

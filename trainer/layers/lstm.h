@@ -60,9 +60,10 @@ class LstmLayer {
   bool binary() const { return weight_x_.parameter.binary(); }
   int64_t inputs() const { return weight_x_.parameter.rows; }
 
-  void Pack() {
+  // `dropped`: DropConnect of W_h in this step.
+  void Pack(const DropoutMask& dropped = {}) {
     weight_x_.Pack(backend_);
-    weight_h_.Pack(backend_);
+    weight_h_.Pack(backend_, dropped);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
   }
 
@@ -170,6 +171,7 @@ class LstmLayer {
     backend_.SetLeftTransposed(h_in_.data(), rows_, hidden_, &h_transposed_);
     backend_.MultiplyAll(h_transposed_, gradient_right_, weight_h_.parameter.gradient.data(),
                          gate_cols, false);
+    weight_h_.DropGradient(backend_);
     std::fill(bias_.gradient.begin(), bias_.gradient.end(), Real(0));
     AddColumnSums(gates_.data(), streams_ * steps_, gate_cols, bias_.gradient.data());
     if (binary()) {

@@ -30,6 +30,8 @@ struct DropoutRates {
   double input = 0;          // Of the first LSTM layer's input.
   double hidden = 0;         // Between LSTM layers.
   double output = 0;         // Of the last LSTM layer's output.
+  double words = 0;          // Of whole words of the input.
+  double recurrent = 0;      // Of the weights of W_h (DropConnect).
   bool variational = false;  // One mask for all steps of a segment (Gal and Ghahramani 2016).
 };
 
@@ -58,22 +60,30 @@ class Network {
   OutputLayer<Backend>& output() { return *output_; }
 
   State ZeroState() const;
-  // After every change of parameters, before the next pass.
-  void Pack();
+  // After every change of parameters, before the next pass; before a training pass, with its
+  // dropout and key.
+  void Pack(const DropoutRates& dropout = {}, uint64_t dropout_key = 0);
 
   // Sum of -log p over the scored targets, nats. `state` is carried from segment to segment.
   double Loss(const Batch& batch, State* state);
   // The same in training, and the gradients of gradient_scale * loss. `dropout_key` selects this
-  // step's masks.
+  // step's masks; Pack() has had the same.
   double LossAndGradient(const Batch& batch, const DropoutRates& dropout, uint64_t dropout_key,
                          Real gradient_scale, State* state);
 
  private:
+  // Numbers of masks: inputs and outputs of LSTM layers from 0.
+  static constexpr uint64_t kWordMask = 1000;
+  static constexpr uint64_t kRecurrentMask = 2000;
+
   void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {
     return {.rate = rate,
             .key = static_cast<uint32_t>(Combine(key, layer)),
             .period = dropout.variational ? shape_.streams : 0};
+  }
+  DropoutMask WordMask(const DropoutRates& dropout, uint64_t key) const {
+    return Mask(dropout.words, dropout, key, kWordMask);
   }
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
@@ -170,9 +180,13 @@ typename Network<Backend>::State Network<Backend>::ZeroState() const {
 }
 
 template <typename Backend>
-void Network<Backend>::Pack() {
+void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
   if (input_projection_) input_projection_->Pack();
-  for (auto& layer : lstm_) layer->Pack();
+  for (size_t layer = 0; layer < lstm_.size(); ++layer) {
+    lstm_[layer]->Pack(
+        {.rate = dropout.recurrent,
+         .key = static_cast<uint32_t>(Combine(dropout_key, kRecurrentMask + layer))});
+  }
   if (output_projection_) output_projection_->Pack();
   output_->Pack();
 }
@@ -183,6 +197,8 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
   const int64_t h = config_.hidden_size;
   Real* first = input_projection_ ? embedded_.data() : x_[0].data();
   embedding_->Forward(batch.inputs, first, backend_.pool());
+  ApplyWordDropout(WordMask(dropout, key), batch.inputs, first, config_.embedding_size,
+                   backend_.pool());
   if (input_projection_) {
     input_projection_->Forward(embedded_.data(), x_[0].data());
     // The projection's bias must not reach the padding, which counts as no input at all.
@@ -230,6 +246,8 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
     input_projection_->Backward(embedded_.data(), gradient, other);
     std::swap(gradient, other);
   }
+  ApplyWordDropout(WordMask(dropout, dropout_key), batch.inputs, gradient, config_.embedding_size,
+                   backend_.pool());
   embedding_->Backward(batch.inputs, gradient, backend_.pool());
   return loss;
 }

@@ -10,6 +10,7 @@
 
 #include "engine/base/aligned_buffer.h"
 #include "engine/base/thread_pool.h"
+#include "trainer/layers/dropout.h"
 #include "trainer/tensor/elementwise.h"
 
 namespace bitlm::trainer {
@@ -65,12 +66,35 @@ struct Weight {
   // What a product with the operands is multiplied with to be a product with the matrix.
   Real factor() const { return parameter.binary() ? parameter.alpha : Real(1); }
 
-  // Makes the operands from the current values: once per step, before the forward pass.
-  void Pack(const Backend& backend) {
-    const Encode encode = parameter.binary() ? Encode::kSign : Encode::kValue;
-    backend.SetRight(parameter.value.data(), parameter.cols, encode, nullptr, &forward);
-    backend.SetRightTransposed(parameter.value.data(), parameter.cols, encode, &backward);
+  // Makes the operands from the current values: once per step, before the forward pass. `dropped`
+  // is DropConnect (Wan et al. 2013; on recurrent matrices Merity et al. 2018, section 2): weights
+  // of the mask are 0 for this step, a binary matrix's, too. Its rows are those of `parameter`;
+  // DropGradient() completes the gradient.
+  void Pack(const Backend& backend, const DropoutMask& dropped = {}) {
+    mask_ = dropped;
+    const Real* from = parameter.value.data();
+    Encode encode = parameter.binary() ? Encode::kSign : Encode::kValue;
+    if (dropped.rate > 0) {
+      if (kept_.size() == 0) kept_ = AlignedBuffer<Real>(parameter.value.size());
+      for (size_t i = 0; i < kept_.size(); ++i) {
+        kept_[i] = !parameter.binary() ? from[i] : from[i] > 0 ? Real(1) : Real(-1);
+      }
+      ApplyDropout(dropped, kept_.data(), parameter.rows, parameter.cols, backend.pool());
+      from = kept_.data();
+      encode = Encode::kValue;
+    }
+    backend.SetRight(from, parameter.cols, encode, nullptr, &forward);
+    backend.SetRightTransposed(from, parameter.cols, encode, &backward);
   }
+
+  // The gradient of the weights from that of the operands of the last Pack.
+  void DropGradient(const Backend& backend) {
+    ApplyDropout(mask_, parameter.gradient.data(), parameter.rows, parameter.cols, backend.pool());
+  }
+
+ private:
+  DropoutMask mask_;
+  AlignedBuffer<Real> kept_;  // The values, or signs, after DropConnect.
 };
 
 // dC/dgamma of [LCY18] Algorithm 2, line 2: dC/dy * s * exp(gamma), summed over the batch. With `g`

@@ -87,6 +87,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
+      {"dropout.words", Number(&r->dropout.words, 0, 0.99)},
+      {"dropout.recurrent", Number(&r->dropout.recurrent, 0, 0.99)},
       {"dropout.variational",
        Choice<bool>(&r->dropout.variational, {{"true", true}, {"false", false}})},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},

@@ -30,7 +30,8 @@ struct Recipe {
   int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
   ModelConfig model;           // model.preset first, then model.<option of config.json>
   NetworkShape shape;          // batch.streams (64), batch.steps (35)
-  DropoutRates dropout;        // dropout.input, .hidden, .output, .variational (true, false)
+  DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
+                               // .variational (true, false)
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
                                // weight_decay, latent_lr_scale
   ScheduleOptions

@@ -223,10 +223,10 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     }
     const double started = Now();
     batcher_.Fill(step_ % segments, &batch);
-    network_.Pack();
-    const double loss = network_.LossAndGradient(
-        batch, recipe_.dropout, Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_)),
-        scale, &state_);
+    const uint64_t dropout_key = Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_));
+    network_.Pack(recipe_.dropout, dropout_key);
+    const double loss =
+        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_);
     if (!std::isfinite(loss)) {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
