@@ -42,6 +42,14 @@ function(bitlm_binary name)
   bitlm_set_compile_options(${name})
 endfunction()
 
+# Names tell the build that a test comes from, as scripts/test runs several at once.
+set(BITLM_TEST_PREFIX "")
+if(BITLM_SANITIZE STREQUAL "address")
+  set(BITLM_TEST_PREFIX asan.)
+elseif(BITLM_SANITIZE STREQUAL "thread")
+  set(BITLM_TEST_PREFIX tsan.)
+endif()
+
 # bitlm_test(NAME SOURCES … LIBS … [LABELS …] [TIMEOUT s]): one GoogleTest binary; each of its tests is a ctest.
 function(bitlm_test name)
   if(NOT BITLM_TESTS)
@@ -60,18 +68,11 @@ function(bitlm_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_compile_definitions(${name} PRIVATE BITLM_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              BITLM_BINARY_DIR="${CMAKE_BINARY_DIR}")
-  # Names tell the build that a test comes from, as scripts/test runs several at once.
-  set(prefix "")
-  if(BITLM_SANITIZE STREQUAL "address")
-    set(prefix asan.)
-  elseif(BITLM_SANITIZE STREQUAL "thread")
-    set(prefix tsan.)
-  endif()
   if(BITLM_SANITIZE AND slow IN_LIST arg_LABELS)
     # In place of "slow": gtest_discover_tests takes one label only.
     set(arg_LABELS slow-sanitized)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}"
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${BITLM_TEST_PREFIX}"
     PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
 endfunction()
 

@@ -136,7 +136,7 @@ absl::Status SyncDirectory(const std::string& path) {
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents) {
-  const std::string temporary = absl::StrFormat("%s.tmp.%d", path, ::getpid());
+  const std::string temporary = path + ".tmp";
   absl::Status status;
   {
     FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));

@@ -20,7 +20,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 // Writes `contents` to a temporary file beside `path`, syncs it, renames it over `path`, and syncs
-// the directory: after a crash the old or the new contents are there, whole.
+// the directory: after a crash the old or the new contents are there, whole. The temporary file's
+// name is `path`.tmp: a crash leaves at most that one behind, and one process at a time may write.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view contents);
 
 // Syncs a directory's entries to disk.

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <string>
 
+#include "engine/base/file_lock.h"
 #include "engine/base/sha256.h"
 
 namespace bitlm {
@@ -53,6 +54,29 @@ TEST(FileTest, ReadsGzipAndReportsTruncation) {
   const std::string bytes = ReadFile(path).value();
   ASSERT_TRUE(WriteFileAtomically(path, bytes.substr(0, bytes.size() / 2)).ok());
   EXPECT_EQ(ReadTextFile(path).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(FileTest, AnInterruptedWriteLeavesNothingThatTheNextDoesNotRemove) {
+  const std::string directory = TempPath("interrupted");
+  std::filesystem::create_directories(directory);
+  ASSERT_TRUE(WriteFileAtomically(directory + "/file.tmp", "half of wh").ok());
+  ASSERT_TRUE(WriteFileAtomically(directory + "/file", "whole").ok());
+  EXPECT_EQ(ReadFile(directory + "/file").value(), "whole");
+  EXPECT_FALSE(std::filesystem::exists(directory + "/file.tmp"));
+}
+
+TEST(FileLockTest, HasOneHolderAtATime) {
+  const std::string path = TempPath("lock");
+  {
+    const auto first = FileLock::Acquire(path);
+    ASSERT_TRUE(first.ok()) << first.status();
+    const absl::Status second = FileLock::Acquire(path).status();
+    EXPECT_EQ(second.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(second.message()), HasSubstr(path));
+  }
+  EXPECT_TRUE(FileLock::Acquire(path).ok());
+  EXPECT_EQ(FileLock::Acquire(TempPath("absent") + "/lock").status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST(Sha256Test, MatchesPublishedVectors) {  // FIPS 180-2, appendix B.

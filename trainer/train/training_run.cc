@@ -63,9 +63,14 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     return absl::InternalError(
         absl::StrFormat("%s: cannot create: %s", options.output, error.message()));
   }
+  std::optional<FileLock> lock;
+  if (!options.existing_only) {
+    BITLM_ASSIGN_OR_RETURN(lock, FileLock::Acquire(options.output + "/lock"));
+  }
   std::unique_ptr<TrainingRun> run(new TrainingRun(
       sized, options, FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens),
       TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
+  run->lock_ = std::move(lock);
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else if (!options.existing_only) {

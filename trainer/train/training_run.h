@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "engine/base/file_lock.h"
 #include "engine/base/thread_pool.h"
 #include "trainer/data/corpus.h"
 #include "trainer/data/stream_batcher.h"
@@ -37,11 +39,12 @@ enum class TrainingEnd { kFinished, kStopped };
 //   best.bin        the weights with the best validation perplexity
 //   log.csv         one line a validation
 //   models/<name>/1 the exported model, when training has ended
+//   lock            held by the process that trains
 class TrainingRun {
  public:
   // Reads the corpora, builds network and optimizer, and resumes from the output directory's
   // checkpoint if there is one. Errors: as ReadRecipe's data; FAILED_PRECONDITION when the
-  // directory belongs to another recipe.
+  // directory belongs to another recipe, or another process trains in it.
   static absl::StatusOr<std::unique_ptr<TrainingRun>> Create(const Recipe& recipe,
                                                              const TrainingOptions& options);
 
@@ -71,6 +74,7 @@ class TrainingRun {
 
   Recipe recipe_;
   TrainingOptions options_;
+  std::optional<FileLock> lock_;
   TokenizedCorpus train_, valid_;
   Vocabulary vocabulary_;
   ThreadPool pool_;

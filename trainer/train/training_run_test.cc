@@ -134,9 +134,18 @@ TEST_F(TrainingRunTest, RefusesADirectoryOfAnotherRecipe) {
   auto first = TrainingRun::Create(MakeRecipe("bllm"), Options("out"));
   ASSERT_TRUE(first.ok());
   ASSERT_TRUE((*first)->Train().ok());
+  first->reset();
   const auto second = TrainingRun::Create(MakeRecipe("bllm", "seed = 2\n"), Options("out"));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("another recipe"));
+}
+
+TEST_F(TrainingRunTest, RefusesADirectoryThatAnotherRunTrainsIn) {
+  const auto first = TrainingRun::Create(MakeRecipe("bllm"), Options("out"));
+  ASSERT_TRUE(first.ok());
+  const auto second = TrainingRun::Create(MakeRecipe("bllm"), Options("out"));
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr("out/lock: locked by another"));
 }
 
 TEST_F(TrainingRunTest, ExportWithoutARunChangesNothing) {
