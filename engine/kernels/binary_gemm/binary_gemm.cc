@@ -11,12 +11,20 @@ BinaryGemmFn BinaryGemm;
 namespace avx512_vnni {
 BinaryGemmFn BinaryGemm;
 }
+namespace avx512 {
+BinaryGemmFn BinaryGemm;
+}
+namespace avx2 {
+BinaryGemmFn BinaryGemm;
+}
 #endif
 
 namespace {
 constexpr Variant<BinaryGemmFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::BinaryGemm},
+    {"avx512", cpu::kAvx512, &avx512::BinaryGemm},
+    {"avx2", cpu::kAvx2Fma, &avx2::BinaryGemm},
 #endif
     {"portable", cpu::kNone, &portable::BinaryGemm},
 };

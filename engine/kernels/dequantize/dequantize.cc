@@ -11,12 +11,16 @@ DequantizeFn Dequantize;
 namespace avx512 {
 DequantizeFn Dequantize;
 }
+namespace avx2 {
+DequantizeFn Dequantize;
+}
 #endif
 
 namespace {
 constexpr Variant<DequantizeFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::Dequantize},
+    {"avx2", cpu::kAvx2Fma, &avx2::Dequantize},
 #endif
     {"portable", cpu::kNone, &portable::Dequantize},
 };

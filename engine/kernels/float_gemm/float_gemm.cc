@@ -11,12 +11,16 @@ FloatGemmFn FloatGemm;
 namespace avx512 {
 FloatGemmFn FloatGemm;
 }
+namespace avx2 {
+FloatGemmFn FloatGemm;
+}
 #endif
 
 namespace {
 constexpr Variant<FloatGemmFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::FloatGemm},
+    {"avx2", cpu::kAvx2Fma, &avx2::FloatGemm},
 #endif
     {"portable", cpu::kNone, &portable::FloatGemm},
 };

@@ -11,12 +11,16 @@ LstmCellFn LstmCell;
 namespace avx512 {
 LstmCellFn LstmCell;
 }
+namespace avx2 {
+LstmCellFn LstmCell;
+}
 #endif
 
 namespace {
 constexpr Variant<LstmCellFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::LstmCell},
+    {"avx2", cpu::kAvx2Fma, &avx2::LstmCell},
 #endif
     {"portable", cpu::kNone, &portable::LstmCell},
 };

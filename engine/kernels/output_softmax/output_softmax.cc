@@ -13,18 +13,24 @@ namespace avx512 {
 SoftmaxTileFn SoftmaxTile;
 CountBeforeFn CountBefore;
 }  // namespace avx512
+namespace avx2 {
+SoftmaxTileFn SoftmaxTile;
+CountBeforeFn CountBefore;
+}  // namespace avx2
 #endif
 
 namespace {
 constexpr Variant<SoftmaxTileFn> kSoftmaxTileVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::SoftmaxTile},
+    {"avx2", cpu::kAvx2Fma, &avx2::SoftmaxTile},
 #endif
     {"portable", cpu::kNone, &portable::SoftmaxTile},
 };
 constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::CountBefore},
+    {"avx2", cpu::kAvx2Fma, &avx2::CountBefore},
 #endif
     {"portable", cpu::kNone, &portable::CountBefore},
 };

@@ -11,12 +11,16 @@ QuantizeFn Quantize;
 namespace avx512 {
 QuantizeFn Quantize;
 }
+namespace avx2 {
+QuantizeFn Quantize;
+}
 #endif
 
 namespace {
 constexpr Variant<QuantizeFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::Quantize},
+    {"avx2", cpu::kAvx2Fma, &avx2::Quantize},
 #endif
     {"portable", cpu::kNone, &portable::Quantize},
 };
