@@ -1,7 +1,9 @@
 // SentenceScorer: log-probabilities of whole sentences, each distinct prefix computed once.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -52,8 +54,10 @@ struct SentenceScore {
 
 // Normalizes, splits and looks up one sentence. A literal "<unk>" in the text is OOV as well (as in
 // the Penn Treebank's preprocessed text). Errors: INVALID_ARGUMENT as SplitWords; also for a
-// literal "</s>" or "<s>" as a word.
-absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text);
+// literal "</s>" or "<s>" as a word; OUT_OF_RANGE for more than `max_words` words, told when they
+// are reached: a long text of short words takes many times its own memory as words.
+absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text,
+                                           size_t max_words = std::numeric_limits<size_t>::max());
 
 struct ScoreItem {
   const TokenizedSentence* sentence = nullptr;

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,10 +10,47 @@
 #include "engine/scoring/sentence_scorer.h"
 
 namespace bitlm {
+namespace {
 
-absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text) {
+// Text is split in pieces of about this size, to see early that it has too many words.
+constexpr size_t kPieceBytes = size_t{1} << 16;
+
+// Whether no word spans this byte, so that the text may be cut before it. (Words may end in other
+// places too.)
+bool SeparatesWords(char c, NormalizationKind normalization) {
+  constexpr std::string_view kSpace = " \t\n\v\f\r";
+  constexpr std::string_view kSeparators = "-/\\|_";
+  return kSpace.find(c) != std::string_view::npos ||
+         (normalization == NormalizationKind::kLowercaseNoPunctuation &&
+          kSeparators.find(c) != std::string_view::npos);
+}
+
+absl::StatusOr<std::vector<std::string>> SplitAtMost(std::string_view text,
+                                                     NormalizationKind normalization,
+                                                     size_t max_words) {
+  std::vector<std::string> words;
+  for (size_t start = 0; start < text.size();) {
+    size_t end = std::min(start + kPieceBytes, text.size());
+    while (end < text.size() && !SeparatesWords(text[end], normalization)) ++end;
+    absl::StatusOr<std::vector<std::string>> piece =
+        SplitWords(text.substr(start, end - start), normalization);
+    // The pieces before are valid: once more, for the error with the byte's place in all the text.
+    if (!piece.ok()) return SplitWords(text.substr(0, end), normalization).status();
+    if (piece->size() > max_words - words.size()) {
+      return absl::OutOfRangeError(absl::StrFormat("more than %d words", max_words));
+    }
+    std::move(piece->begin(), piece->end(), std::back_inserter(words));
+    start = end;
+  }
+  return words;
+}
+
+}  // namespace
+
+absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text,
+                                           size_t max_words) {
   TokenizedSentence sentence;
-  BITLM_ASSIGN_OR_RETURN(sentence.words, SplitWords(text, model.config.normalization));
+  BITLM_ASSIGN_OR_RETURN(sentence.words, SplitAtMost(text, model.config.normalization, max_words));
   sentence.tokens.reserve(sentence.words.size());
   sentence.oov.reserve(sentence.words.size());
   for (size_t i = 0; i < sentence.words.size(); ++i) {

@@ -8,11 +8,12 @@
 namespace bitlm {
 
 absl::Status BatchQueue::Add(std::shared_ptr<Task> task, absl::Time now) {
-  const int64_t tokens = task->total_tokens();
+  const int64_t tokens = task->queue_tokens();
   if (tokens > options_.max_queue_tokens) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("request: %d tokens, more than max_queue_tokens (%d); split it", tokens,
-                        options_.max_queue_tokens));
+        absl::StrFormat("the request takes %d tokens of the queue, more than max_queue_tokens "
+                        "(%d); split it",
+                        tokens, options_.max_queue_tokens));
   }
   if (tokens > options_.max_queue_tokens - queued_tokens_) {
     return absl::ResourceExhaustedError(
@@ -73,6 +74,8 @@ void BatchQueue::Take(Entry& entry, Slice& slice, int64_t budget, Batch& batch) 
     ++entry.next_item;
     ++slice.count;
   }
+  queued_tokens_ -= entry.queued_tokens;  // What is left when no item is: the task's extra tokens.
+  entry.queued_tokens = 0;
 }
 
 std::optional<Batch> BatchQueue::NextBatch(absl::Time now) {

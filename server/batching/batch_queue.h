@@ -55,7 +55,8 @@ class BatchQueue {
   // When NextBatch will have a batch if nothing is added: InfiniteFuture when nothing waits.
   absl::Time NextDue() const;
 
-  // The next batch, or nothing when none is due. Its items leave the queue's token count. One batch
+  // The next batch, or nothing when none is due. Its items leave the queue's token count, with the
+  // last one of a task the task's extra tokens; a batch's own count is of its items. One batch
   // at a time: Finish comes before the next NextBatch.
   std::optional<Batch> NextBatch(absl::Time now);
 
@@ -77,7 +78,7 @@ class BatchQueue {
     std::shared_ptr<Task> task;
     absl::Time added;
     size_t next_item = 0;
-    int64_t queued_tokens = 0;  // Of items from next_item on.
+    int64_t queued_tokens = 0;  // Of items from next_item on, and the extra ones.
     bool running = false;
     bool removed = false;
   };

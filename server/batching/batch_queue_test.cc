@@ -27,9 +27,9 @@ class NullTask : public Task {
 class BatchQueueTest : public ::testing::Test {
  protected:
   std::shared_ptr<Task> MakeTask(std::vector<int64_t> items, Executor* executor = nullptr,
-                                 absl::Time deadline = absl::InfiniteFuture()) {
+                                 absl::Time deadline = absl::InfiniteFuture(), int64_t extra = 0) {
     return std::make_shared<NullTask>(executor != nullptr ? executor : &a_, std::move(items),
-                                      deadline);
+                                      deadline, extra);
   }
   // "task:first+count" of every slice; tasks by their place in `names`.
   static std::vector<std::string> Describe(const std::optional<Batch>& batch,
@@ -75,6 +75,24 @@ TEST_F(BatchQueueTest, RejectsTaskWhenFull) {
   EXPECT_THAT(std::string(full.message()), HasSubstr("max_queue_tokens (10)"));
   EXPECT_EQ(queue.queued_tokens(), 7);
   EXPECT_TRUE(queue.Add(MakeTask({3}), start_).ok());
+}
+
+TEST_F(BatchQueueTest, ExtraTokensTakeRoomUntilTheLastItemRuns) {
+  BatchQueue queue({.max_queue_tokens = 20, .max_batch_tokens = 4});
+  const auto large = MakeTask({3, 3}, nullptr, absl::InfiniteFuture(), 10);
+  ASSERT_TRUE(queue.Add(large, start_).ok());
+  EXPECT_EQ(queue.queued_tokens(), 16);
+  EXPECT_TRUE(absl::IsResourceExhausted(queue.Add(MakeTask({1}, nullptr, start_, 4), start_)));
+  EXPECT_TRUE(absl::IsInvalidArgument(queue.Add(MakeTask({1}, nullptr, start_, 20), start_)));
+  EXPECT_EQ(queue.NextBatch(start_)->tokens, 3);  // Items only.
+  EXPECT_EQ(queue.queued_tokens(), 13);
+  queue.Finish();
+  EXPECT_EQ(queue.NextBatch(start_)->tokens, 3);
+  EXPECT_EQ(queue.queued_tokens(), 0);
+  queue.Finish();
+  ASSERT_TRUE(queue.Add(large, start_).ok());
+  EXPECT_TRUE(queue.Remove(large.get()));
+  EXPECT_EQ(queue.queued_tokens(), 0);
 }
 
 TEST_F(BatchQueueTest, RejectsForGoodWhatCanNeverFit) {

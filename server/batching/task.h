@@ -21,10 +21,15 @@ class Executor;
 class Task {
  public:
   // `item_tokens[i]` > 0 is the cost of item i. `executor` computes the items and outlives the
-  // task's completion.
-  Task(Executor* executor, std::vector<int64_t> item_tokens, absl::Time deadline)
-      : executor_(executor), item_tokens_(std::move(item_tokens)), deadline_(deadline) {
-    for (int64_t tokens : item_tokens_) total_tokens_ += tokens;
+  // task's completion. `extra_tokens` >= 0 are charged to the queue beside the items' until the
+  // last item leaves it: they stand for memory that the items' do not cover.
+  Task(Executor* executor, std::vector<int64_t> item_tokens, absl::Time deadline,
+       int64_t extra_tokens = 0)
+      : executor_(executor),
+        item_tokens_(std::move(item_tokens)),
+        queue_tokens_(extra_tokens),
+        deadline_(deadline) {
+    for (int64_t tokens : item_tokens_) queue_tokens_ += tokens;
   }
   virtual ~Task() = default;
   Task(const Task&) = delete;
@@ -36,13 +41,14 @@ class Task {
 
   Executor* executor() const { return executor_; }
   const std::vector<int64_t>& item_tokens() const { return item_tokens_; }
-  int64_t total_tokens() const { return total_tokens_; }
+  // What the whole task takes of the queue.
+  int64_t queue_tokens() const { return queue_tokens_; }
   absl::Time deadline() const { return deadline_; }
 
  private:
   Executor* executor_;
   std::vector<int64_t> item_tokens_;
-  int64_t total_tokens_ = 0;
+  int64_t queue_tokens_;
   absl::Time deadline_;
 };
 

@@ -1,6 +1,8 @@
 #include "server/execution/score_execution.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace bitlm {
@@ -14,6 +16,18 @@ std::vector<int64_t> Costs(const std::vector<TokenizedSentence>& sentences) {
     costs.push_back(static_cast<int64_t>(sentence.tokens.size()) + 1);
   }
   return costs;
+}
+
+// Words that the answer will repeat wait in memory. Up to kBytesPerToken each, the tokens stand for
+// them.
+int64_t ExtraTokens(const std::vector<TokenizedSentence>& sentences) {
+  constexpr int64_t kBytesPerToken = 16;
+  int64_t tokens = 0, bytes = 0;
+  for (const TokenizedSentence& sentence : sentences) {
+    tokens += static_cast<int64_t>(sentence.tokens.size()) + 1;
+    for (const std::string& word : sentence.words) bytes += static_cast<int64_t>(word.size());
+  }
+  return std::max<int64_t>(0, bytes / kBytesPerToken - tokens);
 }
 
 }  // namespace
@@ -49,7 +63,7 @@ void ScoreExecutor::Execute(std::span<const Slice> slices) {
 ScoreTask::ScoreTask(Executor* executor, std::shared_ptr<const void> keep_alive,
                      std::vector<TokenizedSentence> sentences, const ScoreOptions& options,
                      absl::Time deadline, Done done)
-    : Task(executor, Costs(sentences), deadline),
+    : Task(executor, Costs(sentences), deadline, ExtraTokens(sentences)),
       keep_alive_(std::move(keep_alive)),
       sentences_(std::move(sentences)),
       options_(options),

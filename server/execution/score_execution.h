@@ -31,7 +31,8 @@ class ScoreExecutor : public Executor {
   ModelMetrics* metrics_;
 };
 
-// One ScoreSentences request. `keep_alive` holds what owns the executor.
+// One ScoreSentences request. `keep_alive` holds what owns the executor. Words that `sentences`
+// hold are charged to the queue by their bytes, when those are more than the tokens cover.
 class ScoreTask : public Task {
  public:
   using Done = std::function<void(absl::Status, ScoreTask&)>;

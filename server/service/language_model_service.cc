@@ -21,8 +21,8 @@ int64_t AnswerableWords(const v1::NextWordsRequest& request, const Vocabulary& v
   return vocabulary.size() - (request.allow_unknown() ? 0 : 1) - (allow_end_of_sentence ? 0 : 1);
 }
 
-// Parses and frees the bytes, which gRPC would keep until the call ends: the queue is bounded in
-// tokens, not in bytes.
+// Parses and frees the bytes, which gRPC would keep until the call ends: the queue bounds what its
+// tasks hold, not them.
 absl::Status TakeRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* request) {
   BITLM_RETURN_IF_ERROR(ParseRequest(bytes, request));
   const_cast<grpc::ByteBuffer&>(bytes).Clear();  // gRPC's own object, not const; only we read it.
@@ -81,6 +81,7 @@ grpc::ServerUnaryReactor* LanguageModelService::NextWords(grpc::CallbackServerCo
 
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
+  BITLM_RETURN_IF_ERROR(CheckSentenceCount(bytes, limits_));
   v1::ScoreSentencesRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
@@ -125,16 +126,11 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
   options.top_k = request.top_k() > 0 ? request.top_k()
                                       : static_cast<int>(std::min<int64_t>(kDefaultTopK, limit));
 
-  absl::StatusOr<TokenizedSentence> context = Tokenize(model->model->model(), request.context());
-  if (!context.ok()) return InvalidField("context", ToStd(context.status().message()));
-  const auto words = static_cast<int64_t>(context->tokens.size());
-  if (words > limits_.max_words_per_sentence) {
-    return OverLimit("context", "words", words, "max_words_per_sentence",
-                     limits_.max_words_per_sentence);
-  }
-  context->words = {};  // Only the tokens wait in the queue.
+  BITLM_ASSIGN_OR_RETURN(TokenizedSentence context, TokenizeField("context", request.context(),
+                                                                  model->model->model(), limits_));
+  context.words = {};  // Only the tokens wait in the queue.
   auto task = std::make_shared<NextWordsTask>(
-      &model->next_words, model, *std::move(context), options, call->deadline(),
+      &model->next_words, model, std::move(context), options, call->deadline(),
       [call, served = model.get()](absl::Status status, NextWordsTask& done) {
         if (!status.ok()) return call->Fail(status);
         call->Succeed(MakeNextWordsResponse(*served, done));

@@ -1,6 +1,8 @@
 #include "server/service/request_parser.h"
 
+#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/unknown_field_set.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <map>
 #include <vector>
@@ -42,8 +44,21 @@ absl::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messa
   if (const auto found = FindInvalidString(*message->GetDescriptor(), Flatten(bytes))) {
     return InvalidField(found->field, absl::StrFormat("invalid UTF-8 at byte %d", found->position));
   }
-  return InvalidField("request",
-                      absl::StrFormat("not a valid %s", message->GetDescriptor()->full_name()));
+  return absl::InvalidArgumentError(
+      absl::StrFormat("the request is not a valid %s", message->GetDescriptor()->full_name()));
+}
+
+int64_t CountFields(const grpc::ByteBuffer& bytes, int field_number) {
+  using google::protobuf::internal::WireFormatLite;
+  grpc::ByteBuffer shared = bytes;
+  grpc::ProtoBufferReader reader(&shared);
+  google::protobuf::io::CodedInputStream input(&reader);
+  int64_t count = 0;
+  while (const uint32_t tag = input.ReadTag()) {
+    if (WireFormatLite::GetTagFieldNumber(tag) == field_number) ++count;
+    if (!WireFormatLite::SkipField(&input, tag)) break;
+  }
+  return count;
 }
 
 std::optional<InvalidString> FindInvalidString(const Descriptor& type, std::string_view bytes) {

@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,9 +17,13 @@ namespace bitlm {
 
 // Parses `bytes` into `message`. Left to itself, gRPC answers a message that does not parse without
 // asking the service, and protobuf refuses one whose strings are not UTF-8 without saying which.
-// Errors: INVALID_ARGUMENT, "sentences[3]: invalid UTF-8 at byte 17" or "request: not a valid
-// bitlm.v1.ScoreSentencesRequest".
+// Errors: INVALID_ARGUMENT, "sentences[3]: invalid UTF-8 at byte 17" or "the request is not a
+// valid bitlm.v1.ScoreSentencesRequest".
 absl::Status ParseRequest(const grpc::ByteBuffer& bytes, google::protobuf::Message* message);
+
+// How often a field stands at the top level of a serialized message, told without making anything
+// of it. Of bytes that are not a message: of what comes before the first fault.
+int64_t CountFields(const grpc::ByteBuffer& bytes, int field_number);
 
 struct InvalidString {
   std::string field;    // "sentences[3]", "options.name".

@@ -51,8 +51,27 @@ TEST(RequestParserTest, RefusesWhatIsNoMessage) {
                                    std::string("\xff\xff\xff"), std::string("\x07")}) {
     const absl::Status status = Parse(bytes, &request);
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(std::string(status.message()), "request: not a valid bitlm.v1.ScoreSentencesRequest");
+    EXPECT_EQ(std::string(status.message()),
+              "the request is not a valid bitlm.v1.ScoreSentencesRequest");
   }
+}
+
+TEST(RequestParserTest, CountsAFieldWithoutParsing) {
+  const auto count = [](const std::string& bytes) {
+    const grpc::Slice slices[] = {grpc::Slice(bytes.substr(0, bytes.size() / 2)),
+                                  grpc::Slice(bytes.substr(bytes.size() / 2))};
+    return CountFields(grpc::ByteBuffer(slices, 2),
+                       v1::ScoreSentencesRequest::kSentencesFieldNumber);
+  };
+  EXPECT_EQ(count(""), 0);
+  v1::ScoreSentencesRequest request;
+  request.set_model("\x1a");  // The bytes of a tag count only as one.
+  request.set_model_version(3);
+  request.mutable_options()->set_oov_logprob(-1);
+  EXPECT_EQ(count(request.SerializeAsString()), 0);
+  for (int i = 0; i < 1000; ++i) request.add_sentences(i % 2 == 0 ? "" : "a b");
+  EXPECT_EQ(count(request.SerializeAsString()), 1000);
+  EXPECT_EQ(count(request.SerializeAsString() + "\x07" + Sentence("a")), 1000);
 }
 
 TEST(RequestParserTest, FindsStringsInNestedMessages) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "server/service/errors.h"
+#include "server/service/request_parser.h"
 
 namespace bitlm {
 namespace {
@@ -63,26 +64,36 @@ absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options) {
   return result;
 }
 
+absl::Status CheckSentenceCount(const grpc::ByteBuffer& bytes, const RequestLimits& limits) {
+  const int64_t count = CountFields(bytes, v1::ScoreSentencesRequest::kSentencesFieldNumber);
+  if (count <= limits.max_sentences_per_request) return absl::OkStatus();
+  return OverLimit("sentences", "sentences", count, "max_sentences_per_request",
+                   limits.max_sentences_per_request);
+}
+
+absl::StatusOr<TokenizedSentence> TokenizeField(std::string_view field, std::string_view text,
+                                                const Model& model, const RequestLimits& limits) {
+  absl::StatusOr<TokenizedSentence> sentence =
+      Tokenize(model, text, static_cast<size_t>(limits.max_words_per_sentence));
+  if (absl::IsOutOfRange(sentence.status())) {
+    return InvalidField(field, absl::StrFormat("more words than max_words_per_sentence (%d)",
+                                               limits.max_words_per_sentence));
+  }
+  if (!sentence.ok()) return InvalidField(field, ToStd(sentence.status().message()));
+  return sentence;
+}
+
 absl::StatusOr<std::vector<TokenizedSentence>> TokenizeSentences(
     const v1::ScoreSentencesRequest& request, const Model& model, const RequestLimits& limits) {
-  if (request.sentences_size() > limits.max_sentences_per_request) {
-    return OverLimit("sentences", "sentences", request.sentences_size(),
-                     "max_sentences_per_request", limits.max_sentences_per_request);
-  }
   std::vector<TokenizedSentence> sentences;
   sentences.reserve(static_cast<size_t>(request.sentences_size()));
   for (int i = 0; i < request.sentences_size(); ++i) {
-    absl::StatusOr<TokenizedSentence> sentence = Tokenize(model, request.sentences(i));
-    const std::string field = Element("sentences", static_cast<size_t>(i));
-    if (!sentence.ok()) return InvalidField(field, ToStd(sentence.status().message()));
-    const auto words = static_cast<int64_t>(sentence->tokens.size());
-    if (words > limits.max_words_per_sentence) {
-      return OverLimit(field, "words", words, "max_words_per_sentence",
-                       limits.max_words_per_sentence);
-    }
-    // The queue is bounded in tokens: it holds the words only when the answer will need them.
-    if (!request.options().include_words()) sentence->words = {};
-    sentences.push_back(*std::move(sentence));
+    BITLM_ASSIGN_OR_RETURN(TokenizedSentence sentence,
+                           TokenizeField(Element("sentences", static_cast<size_t>(i)),
+                                         request.sentences(i), model, limits));
+    // The queue holds the words only when the answer will need them.
+    if (!request.options().include_words()) sentence.words = {};
+    sentences.push_back(std::move(sentence));
   }
   return sentences;
 }

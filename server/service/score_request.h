@@ -1,12 +1,16 @@
-// ScoreSentences between proto and engine: checks of the request, the response.
+// ScoreSentences between proto and engine: checks of the request, the response. The text of
+// NextWords too.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bitlm/v1/language_model_service.pb.h"
 #include "engine/model/model.h"
 #include "engine/scoring/sentence_scorer.h"
+#include "grpcpp/support/byte_buffer.h"
 #include "server/config/server_config.h"
 #include "server/execution/score_execution.h"
 #include "server/registry/model_registry.h"
@@ -16,8 +20,18 @@ namespace bitlm {
 // Errors: INVALID_ARGUMENT naming the field, "options.oov_logprob".
 absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options);
 
-// Normalizes and looks up every sentence. Errors: INVALID_ARGUMENT naming the sentence,
-// "sentences[3]: ...", or a limit.
+// Whether a ScoreSentencesRequest, not parsed yet, has as many sentences as it may: two bytes on
+// the wire are a sentence, and a string's dozens in memory. Errors: INVALID_ARGUMENT naming the
+// limit.
+absl::Status CheckSentenceCount(const grpc::ByteBuffer& bytes, const RequestLimits& limits);
+
+// Normalizes and looks up the text of a field. Errors: INVALID_ARGUMENT naming the field, or the
+// field and max_words_per_sentence.
+absl::StatusOr<TokenizedSentence> TokenizeField(std::string_view field, std::string_view text,
+                                                const Model& model, const RequestLimits& limits);
+
+// Normalizes and looks up every sentence; keeps their words only if they are asked for. Errors:
+// INVALID_ARGUMENT naming the sentence, "sentences[3]: ...".
 absl::StatusOr<std::vector<TokenizedSentence>> TokenizeSentences(
     const v1::ScoreSentencesRequest& request, const Model& model, const RequestLimits& limits);
 

@@ -74,7 +74,7 @@ TEST_F(ServerInputTest, InvalidUtf8IsRefusedByField) {
   EXPECT_EQ(status.error_message(), "model: invalid UTF-8 at byte 0");
   status = SendBytes("\x1a\x7fnot that long");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(status.error_message(), StartsWith("request: "));
+  EXPECT_THAT(status.error_message(), StartsWith("the request is not a valid "));
   ExpectAlive();
 }
 
@@ -92,10 +92,11 @@ TEST_F(ServerInputTest, AHundredThousandWordsAreOverTheDefaultLimit) {
   std::string sentence;
   for (int i = 0; i < 100000; ++i) sentence += "w1 ";
   ExpectInvalid(Sentences({"w1", sentence}),
-                "sentences[1]: 100000 words, more than max_words_per_sentence (4096)");
+                "sentences[1]: more words than max_words_per_sentence (4096)");
   v1::NextWordsRequest next;
   next.set_context(sentence);
-  EXPECT_THAT(Next(next).first.error_message(), StartsWith("context: 100000 words"));
+  EXPECT_THAT(Next(next).first.error_message(),
+              StartsWith("context: more words than max_words_per_sentence (4096)"));
 }
 
 TEST_F(ServerInputTest, AHundredThousandWordsAreScoredWhenTheLimitAllows) {
@@ -121,8 +122,42 @@ TEST_F(ServerInputTest, ARequestThatNoQueueCanHoldNamesTheLimit) {
   config_.max_queue_tokens = 10;
   config_.limits.max_words_per_sentence = 5;
   StartServer();
-  ExpectInvalid(Sentences({"w1 w1 w1 w1 w1", "w1 w1 w1 w1 w1"}),
-                "request: 12 tokens, more than max_queue_tokens (10)");
+  const auto [status, response] = Score(Sentences({"w1 w1 w1 w1 w1", "w1 w1 w1 w1 w1"}));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("12 tokens"));
+  EXPECT_THAT(status.error_message(), HasSubstr("max_queue_tokens (10)"));
+  EXPECT_EQ(status.error_details(), "");  // No field is wrong by itself.
+  ExpectAlive();
+}
+
+TEST_F(ServerInputTest, WordsThatAreWantedBackTakeRoomByTheirBytes) {
+  config_.max_queue_tokens = 100;
+  config_.limits.max_words_per_sentence = 50;
+  StartServer();
+  auto request = Sentences({std::string(1601, 'x')});
+  EXPECT_TRUE(Score(request).first.ok());
+  request.mutable_options()->set_include_words(true);
+  EXPECT_TRUE(Score(request).first.ok());
+  request.set_sentences(0, std::string(1616, 'x'));
+  const auto [status, response] = Score(request);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("101 tokens"));
+  ExpectAlive();
+}
+
+TEST_F(ServerInputTest, MillionsOfWordsOrSentencesAreRefusedEarly) {
+  StartServer();
+  std::string words;
+  for (int i = 0; i < 2000000; ++i) words += "a ";
+  ExpectInvalid(Sentences({words}), "sentences[0]: more words than ");
+  std::string bytes;
+  for (int i = 0; i < 2000000; ++i) bytes.append("\x1a\0", 2);  // Empty sentences.
+  EXPECT_THAT(SendBytes(bytes).error_message(),
+              StartsWith("sentences: 2000000 sentences, more than "));
+  // What is wrong beyond the first pieces of a long sentence is told with its place.
+  words = std::string(200000, 'a') + " b";
+  words[200001] = '\0';
+  ExpectInvalid(Sentences({words + std::string(200000, 'a')}), "sentences[0]: NUL at byte 200001");
 }
 
 TEST_F(ServerInputTest, AMessageOverTheLimitIsRefusedByGrpc) {
