@@ -5,10 +5,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <new>
 
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
@@ -69,10 +71,14 @@ absl::StatusOr<std::string> Gunzip(const std::string& path, const std::string& c
     return absl::InternalError("inflateInit2 failed");
   std::unique_ptr<z_stream, decltype(&inflateEnd)> end(&stream, &inflateEnd);
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
-  stream.avail_in = static_cast<uInt>(compressed.size());
+  size_t left = compressed.size();  // zlib counts in 32 bits.
   std::string out;
   std::string chunk(1 << 20, '\0');
   for (;;) {
+    if (stream.avail_in == 0) {
+      stream.avail_in = static_cast<uInt>(std::min<size_t>(left, 1 << 30));
+      left -= stream.avail_in;
+    }
     stream.next_out = reinterpret_cast<Bytef*>(chunk.data());
     stream.avail_out = static_cast<uInt>(chunk.size());
     const int result = inflate(&stream, Z_NO_FLUSH);
@@ -81,7 +87,7 @@ absl::StatusOr<std::string> Gunzip(const std::string& path, const std::string& c
     }
     out.append(chunk, 0, chunk.size() - stream.avail_out);
     if (result == Z_STREAM_END) {
-      if (stream.avail_in == 0) return out;
+      if (stream.avail_in == 0 && left == 0) return out;
       if (inflateReset(&stream) != Z_OK) return absl::InternalError("inflateReset failed");
     }
   }
@@ -102,7 +108,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
       return absl::ResourceExhaustedError(
           absl::StrFormat("%s: %d bytes, the limit is %d", path, info.st_size, max_bytes));
     }
-    contents.reserve(static_cast<size_t>(info.st_size));
+    try {
+      contents.reserve(static_cast<size_t>(info.st_size));
+    } catch (const std::bad_alloc&) {
+      return absl::ResourceExhaustedError(
+          absl::StrFormat("%s: no memory for %d bytes", path, info.st_size));
+    }
   }
   // Read until the end, not until the size that stat gave: pipes have none and files can change.
   char chunk[1 << 16];
@@ -119,6 +130,22 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
     }
     contents.append(chunk, static_cast<size_t>(got));
   }
+}
+
+absl::StatusOr<std::string> ReadFilePrefix(const std::string& path, size_t bytes) {
+  FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.ok()) return ErrnoStatus(path, "open");
+  std::string contents(bytes, '\0');
+  size_t size = 0;
+  while (size < bytes) {
+    const ssize_t got = ::read(file.get(), contents.data() + size, bytes - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(path, "read");
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  contents.resize(size);
+  return contents;
 }
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {

@@ -15,8 +15,11 @@ namespace bitlm {
 // message starts with the path.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = UINT64_MAX);
 
-// The same; a path that ends in .gz is decompressed. Errors: also DATA_LOSS for a damaged gzip
-// stream.
+// Reads the first `bytes` bytes, or all of a shorter file. Errors: as ReadFile.
+absl::StatusOr<std::string> ReadFilePrefix(const std::string& path, size_t bytes);
+
+// Reads a whole file; one whose name ends in .gz is decompressed. Errors: also DATA_LOSS for a
+// damaged gzip stream.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 // Writes `contents` to a temporary file beside `path`, syncs it, renames it over `path`, and syncs

@@ -39,7 +39,7 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
   loop_ = {};
 }
 
-void ThreadPool::RunCurrentLoop() {
+void ThreadPool::RunCurrentLoop() noexcept {
   while (loop_.next < loop_.count) {
     const size_t index = loop_.next++;
     const std::function<void(size_t)>& body = *loop_.body;

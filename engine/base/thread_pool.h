@@ -25,7 +25,8 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(i) once for every i in [0, count), on any thread and in any order, and returns when
-  // all have returned. `body` must not throw and must not call ParallelFor of the same pool.
+  // all have returned. `body` must not call ParallelFor of the same pool, nor throw, which ends the
+  // process.
   void ParallelFor(size_t count, const std::function<void(size_t)>& body);
 
  private:
@@ -37,7 +38,7 @@ class ThreadPool {
   };
   void Work();
   // Takes indexes of the current loop until none is left.
-  void RunCurrentLoop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunCurrentLoop() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex caller_mutex_;  // One loop at a time.
   Mutex mutex_;

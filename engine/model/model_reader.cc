@@ -16,24 +16,32 @@ namespace {
 // Longest word of vocab.txt and its newline (vocabulary.cc).
 constexpr uint64_t kMaxVocabularyLineBytes = 1025;
 
-// Reads a file that config.json describes. Its size is checked before anything is read.
-absl::StatusOr<std::string> ReadRecorded(const std::string& path, const FileRecord& record,
-                                         const char* name, uint64_t most_bytes) {
+absl::Status WrongSize(const std::string& path, const FileRecord& record, const char* name,
+                       uint64_t bytes) {
+  return absl::DataLossError(absl::StrFormat(
+      "%s: %d bytes, expected %d (config.json: files.%s.bytes)", path, bytes, record.bytes, name));
+}
+
+// Compares a file's size with the one that config.json tells, and that with the most it may be.
+absl::Status CheckSize(const std::string& path, const FileRecord& record, const char* name,
+                       uint64_t most_bytes) {
   if (record.bytes > most_bytes) {
     return absl::DataLossError(
         absl::StrFormat("%s: %d bytes (config.json: files.%s.bytes), expected at most %d", path,
                         record.bytes, name, most_bytes));
   }
-  const auto wrong_size = [&](uint64_t bytes) {
-    return absl::DataLossError(
-        absl::StrFormat("%s: %d bytes, expected %d (config.json: files.%s.bytes)", path, bytes,
-                        record.bytes, name));
-  };
   std::error_code error;
   const uint64_t bytes = std::filesystem::file_size(path, error);
-  if (!error && bytes != record.bytes) return wrong_size(bytes);
+  if (!error && bytes != record.bytes) return WrongSize(path, record, name, bytes);
+  return absl::OkStatus();
+}
+
+// Reads a file that config.json describes. Its size is checked before anything is read.
+absl::StatusOr<std::string> ReadRecorded(const std::string& path, const FileRecord& record,
+                                         const char* name, uint64_t most_bytes) {
+  BITLM_RETURN_IF_ERROR(CheckSize(path, record, name, most_bytes));
   BITLM_ASSIGN_OR_RETURN(std::string contents, ReadFile(path, record.bytes));
-  if (contents.size() != record.bytes) return wrong_size(contents.size());
+  if (contents.size() != record.bytes) return WrongSize(path, record, name, contents.size());
   return contents;
 }
 
@@ -63,10 +71,14 @@ absl::StatusOr<Vocabulary> ReadVocabulary(const std::string& path, const Manifes
 
 absl::StatusOr<TensorMap> ReadTensors(const std::string& path, const Manifest& manifest) {
   const uint64_t most_bytes = 8 + kMaxSafetensorsHeaderBytes + WeightBytes(manifest.config);
+  const std::vector<TensorSpec> specs = RequiredTensors(manifest.config);
+  BITLM_RETURN_IF_ERROR(CheckSize(path, manifest.tensors, kTensorsFile, most_bytes));
+  BITLM_ASSIGN_OR_RETURN(std::string prefix, ReadFilePrefix(path, 8));
+  BITLM_ASSIGN_OR_RETURN(prefix, ReadFilePrefix(path, SafetensorsHeaderBytes(prefix)));
+  BITLM_RETURN_IF_ERROR(CheckSafetensorsHeader(prefix, manifest.tensors.bytes, specs, path));
   BITLM_ASSIGN_OR_RETURN(const std::string file,
                          ReadRecorded(path, manifest.tensors, kTensorsFile, most_bytes));
-  BITLM_ASSIGN_OR_RETURN(TensorMap tensors,
-                         ParseSafetensors(file, RequiredTensors(manifest.config), path));
+  BITLM_ASSIGN_OR_RETURN(TensorMap tensors, ParseSafetensors(file, specs, path));
   BITLM_RETURN_IF_ERROR(CheckSha256(path, manifest.tensors, kTensorsFile, file));
   return tensors;
 }

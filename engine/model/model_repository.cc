@@ -19,13 +19,6 @@ bool IsAsciiAlphanumeric(char c) {
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-bool IsModelName(std::string_view name) {
-  return !name.empty() && IsAsciiAlphanumeric(name[0]) &&
-         std::all_of(name.begin(), name.end(), [](char c) {
-           return IsAsciiAlphanumeric(c) || c == '.' || c == '_' || c == '-';
-         });
-}
-
 // A positive integer without leading zeros or sign, or 0.
 int64_t ParseVersion(std::string_view text) {
   if (text.empty() || text[0] < '1' || text[0] > '9') return 0;
@@ -47,6 +40,13 @@ std::vector<std::string> Subdirectories(const fs::path& directory) {
 }
 
 }  // namespace
+
+bool IsModelName(std::string_view name) {
+  return !name.empty() && IsAsciiAlphanumeric(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return IsAsciiAlphanumeric(c) || c == '.' || c == '_' || c == '-';
+         });
+}
 
 absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository,
                                                       std::vector<std::string>* skipped) {

@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
 
 namespace bitlm {
+
+// Whether `name` matches [A-Za-z0-9][A-Za-z0-9._-]*: others are not found in a repository.
+bool IsModelName(std::string_view name);
 
 struct ModelLocation {
   std::string name;
@@ -17,7 +21,7 @@ struct ModelLocation {
 };
 
 // Every <name>/<version>/ of `repository` that holds a config.json, sorted by name, then version.
-// Names match [A-Za-z0-9][A-Za-z0-9._-]*; versions are positive integers without leading zeros;
+// Names satisfy IsModelName; versions are positive integers without leading zeros;
 // anything else is skipped, as Triton does; version directories that lack only the config.json are
 // added to `skipped` unless it is null. Errors: NOT_FOUND when `repository` is not a directory.
 absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository,

@@ -46,15 +46,17 @@ class HeaderParser {
   HeaderParser(std::span<const TensorSpec> specs, std::string_view source)
       : specs_(specs), source_(source) {}
 
-  // Splits off the header; `data_offset` is where the data section starts.
-  absl::StatusOr<Json> ParseJson(std::string_view file, size_t* data_offset) const {
+  // Splits off the header of a file of `file_bytes` bytes that begins with `file`; `data_offset` is
+  // where the data section starts.
+  absl::StatusOr<Json> ParseJson(std::string_view file, uint64_t file_bytes,
+                                 size_t* data_offset) const {
     if (file.size() < kLengthBytes) {
       return Error(absl::StrFormat("header length: %d bytes in the file, expected at least %d",
-                                   file.size(), kLengthBytes));
+                                   file_bytes, kLengthBytes));
     }
     const uint64_t length = ReadLittleEndian64(file);
     const uint64_t limit =
-        std::min<uint64_t>(file.size() - kLengthBytes, kMaxSafetensorsHeaderBytes);
+        std::min<uint64_t>(file_bytes - kLengthBytes, kMaxSafetensorsHeaderBytes);
     if (length > limit) {
       return Error(absl::StrFormat("header length: %d bytes, expected at most %d", length, limit));
     }
@@ -179,7 +181,7 @@ absl::StatusOr<TensorMap> ParseSafetensors(std::string_view file, std::span<cons
                                            std::string_view source) {
   const HeaderParser parser(specs, source);
   size_t data_offset = 0;
-  BITLM_ASSIGN_OR_RETURN(const Json header, parser.ParseJson(file, &data_offset));
+  BITLM_ASSIGN_OR_RETURN(const Json header, parser.ParseJson(file, file.size(), &data_offset));
   const std::string_view data = file.substr(data_offset);
   BITLM_ASSIGN_OR_RETURN(const std::vector<Entry> entries,
                          parser.ParseEntries(header, static_cast<int64_t>(data.size())));
@@ -194,6 +196,20 @@ absl::StatusOr<TensorMap> ParseSafetensors(std::string_view file, std::span<cons
     tensors.emplace(entry.spec->name, std::move(tensor));
   }
   return tensors;
+}
+
+absl::Status CheckSafetensorsHeader(std::string_view prefix, uint64_t file_bytes,
+                                    std::span<const TensorSpec> specs, std::string_view source) {
+  const HeaderParser parser(specs, source);
+  size_t data_offset = 0;
+  BITLM_ASSIGN_OR_RETURN(const Json header, parser.ParseJson(prefix, file_bytes, &data_offset));
+  return parser.ParseEntries(header, static_cast<int64_t>(file_bytes - data_offset)).status();
+}
+
+uint64_t SafetensorsHeaderBytes(std::string_view first) {
+  if (first.size() < kLengthBytes) return kLengthBytes;
+  const uint64_t length = ReadLittleEndian64(first);
+  return length > kMaxSafetensorsHeaderBytes ? kLengthBytes : kLengthBytes + length;
 }
 
 std::string SerializeSafetensors(const TensorMap& tensors) {

@@ -20,6 +20,14 @@ inline constexpr uint64_t kMaxSafetensorsHeaderBytes = 1 << 20;
 absl::StatusOr<TensorMap> ParseSafetensors(std::string_view file, std::span<const TensorSpec> specs,
                                            std::string_view source);
 
+// Proves as much from the first bytes of a file of `file_bytes` bytes: `prefix` has at least
+// SafetensorsHeaderBytes of them. So a file is refused before its data is read.
+absl::Status CheckSafetensorsHeader(std::string_view prefix, uint64_t file_bytes,
+                                    std::span<const TensorSpec> specs, std::string_view source);
+// Bytes up to the data section, by the file's first 8; 8 when the length is more than
+// kMaxSafetensorsHeaderBytes or `first` is shorter.
+uint64_t SafetensorsHeaderBytes(std::string_view first);
+
 // The file that holds `tensors`: data contiguous, 32-bit tensors first, then by name, as the
 // safetensors library writes; header padded with spaces so that the data starts at a multiple
 // of 64.

@@ -124,8 +124,12 @@ TEST(PerplexityTest, LastNewlineIsOptionalAndEmptyTextIsNothing) {
     ASSERT_OK_AND_ASSIGN(const auto nothing, EvaluateText(*model, "", context, nullptr));
     EXPECT_EQ(nothing.tokens, 0);
     EXPECT_EQ(nothing.perplexity, 0);
-    ASSERT_OK_AND_ASSIGN(const auto all_oov, EvaluateText(*model, "", context, nullptr));
-    EXPECT_EQ(all_oov.perplexity_excluding_oov, 0);
+    ASSERT_OK_AND_ASSIGN(const auto all_oov, EvaluateText(*model, "zebra zebra", context, nullptr));
+    EXPECT_EQ(all_oov.oov_tokens, 2);
+    EXPECT_EQ(all_oov.tokens, 3);
+    // What is left is </s>.
+    EXPECT_GT(all_oov.perplexity_excluding_oov, 1);
+    EXPECT_LT(std::log(all_oov.perplexity_excluding_oov), -all_oov.logprob);
   }
 }
 

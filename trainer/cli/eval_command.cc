@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_format.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/model/tensor.h"
@@ -44,8 +45,12 @@ absl::Status Eval(const EvalArguments& args) {
   ThreadPool pool(args.threads);
   const ContextKind context =
       args.protocol == "document" ? ContextKind::kDocument : ContextKind::kSentence;
-  BITLM_ASSIGN_OR_RETURN(const PerplexityResult result,
-                         EvaluateText(*engine, text, context, &pool));
+  const absl::StatusOr<PerplexityResult> evaluated = EvaluateText(*engine, text, context, &pool);
+  if (!evaluated.ok()) {
+    return absl::Status(evaluated.status().code(),
+                        absl::StrFormat("%s: %s", args.text, evaluated.status().message()));
+  }
+  const PerplexityResult& result = *evaluated;
   if (args.json) {
     const nlohmann::ordered_json out = {
         {"model", args.model},

@@ -12,8 +12,8 @@ enum class Encode {
   kSign,   // +1 if value > 0, else -1 ([LCY18] equation 6).
 };
 
-// Layout of a bfloat16 right operand [K, N], the one that oneDNN's bfloat16 products take without a copy
-// (BA16a64b2a): [N / 64][K / 32][16][64][2], zero-padded: column block, row block, row pair,
+// Layout of a bfloat16 right operand [K, N], the one that oneDNN's bfloat16 products take without a
+// copy (BA16a64b2a): [N / 64][K / 32][16][64][2], zero-padded: column block, row block, row pair,
 // column, row of the pair.
 inline constexpr int64_t kPackColumns = 64;
 inline constexpr int64_t kPackRows = 32;

@@ -1,9 +1,12 @@
 #include "trainer/tensor/fast_backend.h"
 
 #include <omp.h>
+#include <oneapi/dnnl/dnnl_debug.h>
 
 #include <algorithm>
 #include <bit>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
@@ -49,6 +52,12 @@ ThreadState& State() {
   return state;
 }
 
+// oneDNN lacks the memory or the kernel: nothing that a training step can work around.
+[[noreturn]] void FailProduct(const char* message) {
+  std::fprintf(stderr, "bitlm-train: a product failed in oneDNN: %s\n", message);
+  std::abort();
+}
+
 const Product& FindProduct(ThreadState& state, const ProductKey& key) {
   auto it = state.products.find(key);
   if (it != state.products.end()) return it->second;
@@ -68,7 +77,15 @@ const Product& FindProduct(ThreadState& state, const ProductKey& key) {
 }  // namespace
 
 Precision BestPrecision() {
-  const bool half = (cpu::Usable() & (cpu::kAmxBf16 | cpu::kAvx512Bf16)) != 0;
+  static const bool half = [] {
+    if ((cpu::Usable() & (cpu::kAmxBf16 | cpu::kAvx512Bf16)) == 0) return false;
+    try {  // DNNL_MAX_CPU_ISA may forbid what the CPU has.
+      FindProduct(State(), {.m = 64, .k = 64, .n = 64, .accumulate = false});
+      return true;
+    } catch (const dnnl::error&) {
+      return false;
+    }
+  }();
   return half ? Precision::kBfloat16 : Precision::kFloat32;
 }
 
@@ -193,8 +210,10 @@ void FastBackend::Multiply(const Left& a, int64_t row, int64_t rows, const Right
   ThreadState& state = State();
   if (precision_ == Precision::kFloat32) {
     // A range of columns of the plain layout is a view with the full row stride.
-    dnnl_sgemm('N', 'N', rows, cols, a.cols, 1.0f, a.full.data() + row * a.cols, a.cols,
-               b.full.data() + column, b.cols, accumulate ? 1.0f : 0.0f, c, c_stride);
+    const dnnl_status_t status =
+        dnnl_sgemm('N', 'N', rows, cols, a.cols, 1.0f, a.full.data() + row * a.cols, a.cols,
+                   b.full.data() + column, b.cols, accumulate ? 1.0f : 0.0f, c, c_stride);
+    if (status != dnnl_success) FailProduct(dnnl_status2str(status));
     return;
   }
   // oneDNN 2.6 has a fast kernel only for a dense result.
@@ -202,19 +221,23 @@ void FastBackend::Multiply(const Left& a, int64_t row, int64_t rows, const Right
   const auto size = static_cast<size_t>(rows * cols);
   if (!dense && state.dense.size() < size) state.dense = AlignedBuffer<float>(size);
   float* result = dense ? c : state.dense.data();
-  const Product& product =
-      FindProduct(state, {.m = rows, .k = a.cols, .n = cols, .accumulate = accumulate && dense});
-  const int64_t row_blocks = (b.rows + kPackRows - 1) / kPackRows;
-  const auto* a_data = a.half.data() + row * a.cols;
-  const auto* b_data =
-      b.half.data() + column / kPackColumns * row_blocks * kPackRows * kPackColumns;
-  // oneDNN's memory takes mutable pointers for inputs, too.
-  memory ma(product.a, state.engine, const_cast<uint16_t*>(a_data));
-  memory mb(product.b, state.engine, const_cast<uint16_t*>(b_data));
-  memory mc(product.c, state.engine, result);
-  product.primitive.execute(state.stream,
-                            {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
-  state.stream.wait();
+  try {
+    const Product& product =
+        FindProduct(state, {.m = rows, .k = a.cols, .n = cols, .accumulate = accumulate && dense});
+    const int64_t row_blocks = (b.rows + kPackRows - 1) / kPackRows;
+    const auto* a_data = a.half.data() + row * a.cols;
+    const auto* b_data =
+        b.half.data() + column / kPackColumns * row_blocks * kPackRows * kPackColumns;
+    // oneDNN's memory takes mutable pointers for inputs, too.
+    memory ma(product.a, state.engine, const_cast<uint16_t*>(a_data));
+    memory mb(product.b, state.engine, const_cast<uint16_t*>(b_data));
+    memory mc(product.c, state.engine, result);
+    product.primitive.execute(state.stream,
+                              {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
+    state.stream.wait();
+  } catch (const dnnl::error& error) {
+    FailProduct(error.what());
+  }
   if (dense) return;
   for (int64_t r = 0; r < rows; ++r) {
     float* to = c + r * c_stride;

@@ -1,6 +1,11 @@
 #include "trainer/train/publish.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <vector>
 
@@ -37,6 +42,34 @@ absl::Status FileError(const std::string& path, const char* action, const std::e
   return absl::InternalError(absl::StrFormat("%s: cannot %s: %s", path, action, error.message()));
 }
 
+// Puts the directory `draft` in the place of `target`, which may be there: one exchange of names.
+// What people put beside the model's files, a README say, goes along. The old directory is removed.
+absl::Status Replace(const std::string& draft, const std::string& target) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::exists(target, error)) {
+    fs::copy(target, draft, fs::copy_options::recursive | fs::copy_options::skip_existing, error);
+    if (error) return FileError(target, "copy", error);
+    if (::renameat2(AT_FDCWD, draft.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) {
+      fs::remove_all(draft, error);
+      return error ? FileError(draft, "remove", error) : absl::OkStatus();
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+      return FileError(target, "exchange", std::error_code(errno, std::generic_category()));
+    }
+    // A file system without the exchange: for a moment the name is gone.
+    const std::string old = draft + "-old";
+    fs::rename(target, old, error);
+    if (error) return FileError(target, "rename", error);
+    fs::rename(draft, target, error);
+    if (error) return FileError(draft, "rename", error);
+    fs::remove_all(old, error);
+    return error ? FileError(old, "remove", error) : absl::OkStatus();
+  }
+  fs::rename(draft, target, error);
+  return error ? FileError(target, "rename to", error) : absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
@@ -44,7 +77,8 @@ absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
   namespace fs = std::filesystem;
   const std::string parent = repository + "/" + model.metadata.name;
   const std::string target = parent + "/1";
-  const std::string draft = parent + "/draft";  // Not a version: servers pass it by.
+  // Hidden and no version: servers pass it by. One of each process.
+  const std::string draft = absl::StrFormat("%s/.draft-%d", parent, ::getpid());
   std::error_code error;
   fs::create_directories(parent, error);
   if (error) return FileError(parent, "create", error);
@@ -70,9 +104,7 @@ absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
   BITLM_RETURN_IF_ERROR(remove(draft));
   BITLM_RETURN_IF_ERROR(WriteModel(model, draft));
   BITLM_RETURN_IF_ERROR(LoadLanguageModel(draft).status());
-  BITLM_RETURN_IF_ERROR(remove(target));
-  fs::rename(draft, target, error);
-  if (error) return FileError(target, "rename to", error);
+  BITLM_RETURN_IF_ERROR(Replace(draft, target));
   BITLM_RETURN_IF_ERROR(SyncDirectory(parent));
   return result->perplexity;
 }

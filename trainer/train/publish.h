@@ -12,8 +12,8 @@ namespace bitlm::trainer {
 // Writes `model` to <repository>/<name>/1, complete with what only the serving engine can say, from
 // the written file itself: the perplexity of the text `valid` (a path) in the protocol of the
 // model's context, and golden sentences, made of random words of the vocabulary. An older model
-// there is replaced once the new one has been loaded and proven; a server that looks in between
-// finds the old one, the new one, or for a moment none, never a half. Returns the perplexity.
+// there is replaced once the new one has been loaded and proven, by an exchange of names: whoever
+// looks finds the old one or the new one, whole. Returns the perplexity.
 absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
                                     const std::string& valid, ThreadPool* pool);
 

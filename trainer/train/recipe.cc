@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
+#include "engine/model/model_repository.h"
 #include "engine/model/text_normalizer.h"
 
 namespace bitlm::trainer {
@@ -71,7 +72,14 @@ Setter Choice(T* field, std::map<std::string, T> values) {
 std::map<std::string, Setter> Setters(Recipe* r) {
   constexpr int64_t kMany = int64_t{1} << 40;
   return {
-      {"name", Text(&r->name)},
+      {"name",
+       [r](const std::string& value) {
+         if (!IsModelName(value)) {
+           return BadValue(value, "a name of letters, digits, \".\", \"_\" and \"-\"");
+         }
+         r->name = value;
+         return absl::OkStatus();
+       }},
       {"corpus", Text(&r->corpus)},
       {"license", Text(&r->license)},
       {"data.train",

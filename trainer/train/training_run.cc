@@ -71,9 +71,10 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
       sized, options, FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens),
       TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
+  if (options.existing_only) return run;
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
-  } else if (!options.existing_only) {
+  } else {
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
         run->Path("log.csv"),
@@ -84,9 +85,15 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
 
 // Recipe, texts and words: what a checkpoint must have in common with the run that goes on from it.
 std::string TrainingRun::Identity() const {
-  return absl::StrFormat("%s# %d training tokens, %d validation tokens, vocabulary %s\n",
-                         recipe_.text, train_.tokens.size(), valid_.tokens.size(),
-                         Sha256Hex(vocabulary_.Serialize()));
+  const auto digest = [](const TokenizedCorpus& corpus) {
+    const auto bytes = [](const auto& values) {
+      return std::string_view(reinterpret_cast<const char*>(values.data()),
+                              values.size() * sizeof(values[0]));
+    };
+    return Sha256Hex(Sha256Hex(bytes(corpus.tokens)) + Sha256Hex(bytes(corpus.starts)));
+  };
+  return absl::StrFormat("%s# training text %s, validation text %s, vocabulary %s\n", recipe_.text,
+                         digest(train_), digest(valid_), Sha256Hex(vocabulary_.Serialize()));
 }
 
 TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
@@ -293,6 +300,7 @@ absl::Status TrainingRun::WriteState() {
                                       {"best_perplexity", schedule_.best_perplexity},
                                       {"recent_loss", recent_loss_},
                                       {"recent_tokens", static_cast<double>(recent_tokens_)},
+                                      {"bfloat16", Bfloat16() ? 1.0 : 0.0},
                                       {"train_seconds", train_seconds_}},
                           .arrays = StateArrays(),
                           .identity = Identity()});
@@ -301,6 +309,11 @@ absl::Status TrainingRun::WriteState() {
 absl::Status TrainingRun::ReadState() {
   CheckpointView view{.numbers = {}, .arrays = StateArrays(), .identity = Identity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("checkpoint.bin"), &view));
+  if ((view.numbers["bfloat16"] != 0) != Bfloat16()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: the run multiplies in %s; go on with it by --precision %s", Path("checkpoint.bin"),
+        Bfloat16() ? "float32" : "bfloat16", Bfloat16() ? "fp32" : "bf16"));
+  }
   step_ = static_cast<int64_t>(view.numbers["step"]);
   tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
   optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));

@@ -70,6 +70,7 @@ class TrainingRun {
   std::vector<std::pair<std::string, std::span<float>>> StateArrays();
   void Report();
   std::string Identity() const;
+  bool Bfloat16() const { return options_.precision == Precision::kBfloat16; }
   absl::Status DropLogAfterCheckpoint();
 
   Recipe recipe_;
