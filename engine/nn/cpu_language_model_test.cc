@@ -149,8 +149,8 @@ TEST(CpuLanguageModelTest, EachStepStaysWithinTheDerivedBoundOfTheReference) {
 }
 
 // Quantization is the papers' loss, and it must stay small: perplexity within 0.1 %, a mean
-// log-probability within 0.001. (Trained models are held to it by `bitlm-train`; the random ones
-// here have far less structure to lose.)
+// log-probability within 0.001. (bundled_model_test and `bitlm-train eval --reference` look at
+// trained models; the random ones here have far less structure to lose.)
 TEST(CpuLanguageModelTest, PerplexityIsThatOfTheReference) {
   for (const char* preset : {"lstm", "belm", "bllm"}) {
     const ModelConfig config = TinyConfig(preset, 1025, 65, 65);

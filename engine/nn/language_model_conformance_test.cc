@@ -49,7 +49,8 @@ const Case kCases[] = {
 };
 
 // "reference", or a level of cpu::Narrow.
-const char* const kImplementations[] = {"reference", "portable", "avx512", "avx512_vnni", "amx"};
+const char* const kImplementations[] = {"reference", "portable",    "avx2",
+                                        "avx512",    "avx512_vnni", "amx"};
 
 Model MakeModel(const Case& c) {
   ModelConfig config = TinyConfig(c.preset, c.vocabulary, c.embedding, c.hidden);

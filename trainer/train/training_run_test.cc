@@ -5,11 +5,16 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/scoring/model_loading.h"
 #include "engine/scoring/perplexity.h"
@@ -64,6 +69,38 @@ class TrainingRunTest : public testing::Test {
             .precision = BestPrecision(),
             .quiet = true};
   }
+  // The least validation perplexity of a log.
+  static double LeastLogged(const std::string& path) {
+    const std::string log = *ReadFile(path);
+    EXPECT_THAT(log, HasSubstr("valid_perplexity\n"));
+    double least = 1e9;
+    for (size_t at = 0; (at = log.find('\n', at)) != std::string::npos; ++at) {
+      const size_t comma = log.rfind(',', at);
+      if (comma != std::string::npos && std::isdigit(static_cast<unsigned char>(log[comma + 1]))) {
+        least = std::min(least, std::stod(log.substr(comma + 1, at - comma - 1)));
+      }
+    }
+    return least;
+  }
+  // The arrays of a run's last checkpoint: weights, moments, states. Its header has times.
+  std::string CheckpointArrays(const std::string& output) const {
+    const std::string bytes = *ReadFile(directory_ + "/" + output + "/checkpoint.bin");
+    uint64_t header;
+    std::memcpy(&header, bytes.data() + 8, sizeof(header));
+    return bytes.substr(16 + header, bytes.size() - 16 - header - 64);
+  }
+  // A log without the columns of times.
+  std::string LogWithoutTimes(const std::string& output) const {
+    std::string kept;
+    const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
+    for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+      std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
+      fields.erase(fields.begin() + 4);
+      fields.erase(fields.begin());
+      absl::StrAppend(&kept, absl::StrJoin(fields, ","), "\n");
+    }
+    return kept;
+  }
   std::string directory_;
 };
 
@@ -90,17 +127,30 @@ TEST_P(TrainingRunPresetTest, LearnsExportsAndIsEvaluatedByTheEngine) {
   EXPECT_EQ((*engine)->model().golden.size(), 4u);
   // Parity with the trainer's own validation. It cuts the text into streams and starts a stream
   // inside a sentence, so a small difference remains beside bfloat16's.
-  const auto log = ReadFile(directory_ + "/out/log.csv");
-  ASSERT_TRUE(log.ok());
-  EXPECT_THAT(*log, HasSubstr("valid_perplexity\n"));
-  double least = 1e9;
-  for (size_t at = 0; (at = log->find('\n', at)) != std::string::npos; ++at) {
-    const size_t comma = log->rfind(',', at);
-    if (comma != std::string::npos && std::isdigit(static_cast<unsigned char>((*log)[comma + 1]))) {
-      least = std::min(least, std::stod(log->substr(comma + 1, at - comma - 1)));
-    }
-  }
+  const double least = LeastLogged(directory_ + "/out/log.csv");
   EXPECT_NEAR(result->perplexity, least, 0.15 * least);
+}
+
+// The exported file is the trained network: with one stream the trainer validates whole sentences,
+// as the engine does, and in float32 with two activation planes little separates them. A lost bias,
+// scale or transposition would.
+TEST_P(TrainingRunPresetTest, ExportIsTheTrainedNetwork) {
+  const Recipe recipe =
+      MakeRecipe(GetParam(),
+                 "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 2\n"
+                 "batch.streams = 1\nbatch.steps = 64\nmodel.activation_planes = 2\n");
+  TrainingOptions options = Options("out");
+  options.precision = Precision::kFloat32;
+  auto run = TrainingRun::Create(recipe, options);
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  const auto exported = (*run)->Export();
+  ASSERT_TRUE(exported.ok()) << exported.status();
+  const auto engine = LoadLanguageModel(*exported);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const double trained = LeastLogged(directory_ + "/out/log.csv");
+  // 16-bit activations, and the trainer's own exp and tanh.
+  EXPECT_NEAR((*engine)->model().metadata.valid_perplexity, trained, 1e-3 * trained);
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest, testing::Values("lstm", "belm", "bllm"));
@@ -127,6 +177,8 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
     }
     EXPECT_GT(parts, 3);
     EXPECT_EQ(*ReadFile(directory_ + "/whole/best.bin"), *ReadFile(directory_ + "/parts/best.bin"));
+    EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+    EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
   }
 }
 
@@ -138,6 +190,56 @@ TEST_F(TrainingRunTest, RefusesADirectoryOfAnotherRecipe) {
   const auto second = TrainingRun::Create(MakeRecipe("bllm", "seed = 2\n"), Options("out"));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("another recipe"));
+}
+
+TEST_F(TrainingRunTest, RefusesOtherTextsAndAnotherPrecision) {
+  const Recipe recipe = MakeRecipe("bllm");
+  TrainingOptions options = Options("out");
+  options.precision = Precision::kFloat32;
+  options.stop_after_steps = 3;
+  ASSERT_TRUE((*TrainingRun::Create(recipe, options))->Train().ok());
+  if (BestPrecision() == Precision::kBfloat16) {
+    const absl::Status status = TrainingRun::Create(recipe, Options("out")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr("--precision fp32"));
+  }
+  // The same words and as many of them, in another order.
+  std::string text = MadeUpText(1, 400);
+  const size_t half = text.find('\n', text.size() / 2) + 1;
+  ASSERT_TRUE(
+      WriteFileAtomically(directory_ + "/train.txt", text.substr(half) + text.substr(0, half))
+          .ok());
+  const absl::Status status = TrainingRun::Create(recipe, options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("another text"));
+}
+
+TEST_F(TrainingRunTest, ExportLeavesARunAsItIs) {
+  const Recipe recipe = MakeRecipe("bllm");
+  const auto training = TrainingRun::Create(recipe, Options("out"));
+  ASSERT_TRUE(training.ok()) << training.status();
+  ASSERT_TRUE((*training)->Train().ok());
+  const std::string out = directory_ + "/out/";
+  // A line that no checkpoint knows yet, as between a validation and its checkpoint.
+  const std::string log = *ReadFile(out + "log.csv") + "now,9.0,999999,1,1,1,1,1\n";
+  ASSERT_TRUE(WriteFileAtomically(out + "log.csv", log).ok());
+  TrainingOptions options = Options("out");
+  options.existing_only = true;
+  const auto exporting = TrainingRun::Create(recipe, options);
+  ASSERT_TRUE(exporting.ok()) << exporting.status();
+  ASSERT_TRUE((*exporting)->Export().ok());
+  EXPECT_EQ(*ReadFile(out + "log.csv"), log);
+  // Again: the model is replaced, and what lies beside its files stays.
+  ASSERT_TRUE(WriteFileAtomically(out + "models/toy/1/README.md", "mine").ok());
+  ASSERT_TRUE((*exporting)->Export().ok());
+  EXPECT_EQ(*ReadFile(out + "models/toy/1/README.md"), "mine");
+  EXPECT_TRUE(LoadLanguageModel(out + "models/toy/1").ok());
+  size_t entries = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(out + "models/toy")) {
+    EXPECT_EQ(entry.path().filename(), "1");
+    ++entries;
+  }
+  EXPECT_EQ(entries, 1u);
 }
 
 TEST_F(TrainingRunTest, RefusesADirectoryThatAnotherRunTrainsIn) {

@@ -1,0 +1,172 @@
+#include "trainer/optim/optimizer.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "trainer/tensor/random.h"
+
+namespace bitlm::trainer {
+namespace {
+
+// A float matrix, a float vector and a binary matrix, filled with known values.
+struct Parameters {
+  Parameter<float> matrix = MakeParameter<float>("matrix", 2, 2);
+  Parameter<float> vector = MakeParameter<float>("vector", 1, 2);
+  Parameter<float> binary = MakeParameter<float>("binary", 2, 2, 0.5f);
+
+  Parameters() {
+    for (Parameter<float>* p : all()) {
+      for (size_t i = 0; i < p->value.size(); ++i) {
+        p->value[i] = 0.1f * static_cast<float>(i + 1);
+        p->gradient[i] = i % 2 == 0 ? 0.02f : -0.04f;
+      }
+    }
+  }
+  std::vector<Parameter<float>*> all() { return {&matrix, &vector, &binary}; }
+};
+
+constexpr OptimizerOptions kPlainSgd{.kind = OptimizerKind::kSgd, .clip_norm = 0};
+
+TEST(OptimizerTest, SgdSubtractsTheScaledGradient) {
+  ThreadPool pool(1);
+  Parameters p;
+  ASSERT_TRUE(Optimizer(kPlainSgd, p.all(), &pool).Step(0.5).ok());
+  EXPECT_FLOAT_EQ(p.matrix.value[0], 0.1f - 0.5f * 0.02f);
+  EXPECT_FLOAT_EQ(p.matrix.value[1], 0.2f + 0.5f * 0.04f);
+  EXPECT_FLOAT_EQ(p.vector.value[1], 0.2f + 0.5f * 0.04f);
+}
+
+// [LCY18] Algorithm 2, line 6.
+TEST(OptimizerTest, LatentBinaryWeightsStayInsideAlpha) {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    ThreadPool pool(1);
+    Parameters p;
+    for (float& g : p.binary.gradient.span()) g = 1;
+    p.binary.gradient[3] = -1;
+    Optimizer optimizer({.kind = kind, .clip_norm = 0}, p.all(), &pool);
+    ASSERT_TRUE(optimizer.Step(10).ok());
+    EXPECT_EQ(p.binary.value[0], -0.5f);
+    EXPECT_EQ(p.binary.value[3], 0.5f);
+    EXPECT_LT(p.matrix.value[0], 0.0f);  // Float parameters have no bounds.
+  }
+}
+
+TEST(OptimizerTest, ClipsByTheJointNorm) {
+  ThreadPool pool(1);
+  Parameters free, clipped;
+  // Five pairs of 0.02 and -0.04.
+  const double norm = std::sqrt(5 * (0.02 * 0.02 + 0.04 * 0.04));
+  ASSERT_TRUE(Optimizer(kPlainSgd, free.all(), &pool).Step(1).ok());
+  OptimizerOptions options = kPlainSgd;
+  options.clip_norm = norm / 4;
+  ASSERT_TRUE(Optimizer(options, clipped.all(), &pool).Step(1).ok());
+  for (size_t i = 0; i < 4; ++i) {
+    const float start = 0.1f * static_cast<float>(i + 1);
+    EXPECT_NEAR(clipped.matrix.value[i] - start, (free.matrix.value[i] - start) / 4, 1e-7);
+  }
+  Parameters below;
+  options.clip_norm = norm * 1.01;
+  ASSERT_TRUE(Optimizer(options, below.all(), &pool).Step(1).ok());
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(below.matrix.value[i], free.matrix.value[i]);
+}
+
+// Kingma and Ba 2015, Algorithm 1, two steps by hand.
+TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
+  ThreadPool pool(1);
+  Parameters p;
+  const OptimizerOptions options{.kind = OptimizerKind::kAdam, .clip_norm = 0};
+  Optimizer optimizer(options, p.all(), &pool);
+  double m = 0, v = 0, w = 0.2;
+  const double gradients[] = {-0.04, 0.01};
+  for (int step = 1; step <= 2; ++step) {
+    const double g = gradients[step - 1];
+    p.matrix.gradient[1] = static_cast<float>(g);
+    ASSERT_TRUE(optimizer.Step(0.1).ok());
+    m = options.beta1 * m + (1 - options.beta1) * g;
+    v = options.beta2 * v + (1 - options.beta2) * g * g;
+    const double m_hat = m / (1 - std::pow(options.beta1, step));
+    const double v_hat = v / (1 - std::pow(options.beta2, step));
+    w -= 0.1 * m_hat / (std::sqrt(v_hat) + options.epsilon);
+    EXPECT_NEAR(p.matrix.value[1], w, 1e-6);
+  }
+  EXPECT_EQ(optimizer.steps(), 2);
+}
+
+TEST(OptimizerTest, DecayIsForFloatMatricesOnly) {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    ThreadPool pool(1);
+    Parameters p;
+    for (Parameter<float>* parameter : p.all()) {
+      for (float& g : parameter->gradient.span()) g = 0;
+    }
+    Optimizer optimizer({.kind = kind, .clip_norm = 0, .weight_decay = 0.2}, p.all(), &pool);
+    ASSERT_TRUE(optimizer.Step(0.5).ok());
+    EXPECT_FLOAT_EQ(p.matrix.value[2], 0.3f * (1 - 0.5f * 0.2f));
+    EXPECT_FLOAT_EQ(p.vector.value[1], 0.2f);
+    EXPECT_FLOAT_EQ(p.binary.value[2], 0.3f);
+  }
+}
+
+TEST(OptimizerTest, LatentWeightsHaveTheirOwnRate) {
+  ThreadPool pool(1);
+  Parameters p;
+  OptimizerOptions options = kPlainSgd;
+  options.latent_lr_scale = 3;
+  ASSERT_TRUE(Optimizer(options, p.all(), &pool).Step(0.5).ok());
+  EXPECT_FLOAT_EQ(p.matrix.value[0], 0.1f - 0.5f * 0.02f);
+  EXPECT_FLOAT_EQ(p.binary.value[0], 0.1f - 3 * 0.5f * 0.02f);
+}
+
+TEST(OptimizerTest, OnlyTouchedRowsOfASparseParameterChange) {
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    ThreadPool pool(2);
+    Parameters p;
+    p.matrix.sparse = true;
+    p.matrix.touched_rows = {1};
+    p.matrix.gradient[0] = 1e6f;  // Of the other row: neither used nor in the norm.
+    Optimizer optimizer({.kind = kind, .clip_norm = 1}, p.all(), &pool);
+    ASSERT_TRUE(optimizer.Step(0.1).ok());
+    EXPECT_EQ(p.matrix.value[0], 0.1f);
+    EXPECT_EQ(p.matrix.value[1], 0.2f);
+    EXPECT_LT(p.matrix.value[2], 0.3f);
+    EXPECT_GT(p.matrix.value[3], 0.4f);
+    if (kind == OptimizerKind::kAdam) {
+      EXPECT_EQ(optimizer.first_moments()[0][0], 0.0f);
+      EXPECT_NE(optimizer.first_moments()[0][2], 0.0f);
+    }
+  }
+}
+
+TEST(OptimizerTest, NothingChangesWhenAGradientIsNotFinite) {
+  ThreadPool pool(1);
+  for (const float bad : {NAN, INFINITY}) {
+    Parameters p;
+    p.binary.gradient[2] = bad;
+    Optimizer optimizer({.kind = OptimizerKind::kAdam}, p.all(), &pool);
+    EXPECT_EQ(optimizer.Step(0.1).code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(optimizer.steps(), 0);
+    EXPECT_EQ(p.matrix.value[0], 0.1f);
+    EXPECT_EQ(optimizer.first_moments()[0][0], 0.0f);
+  }
+}
+
+// Pieces of the norm and of the update are the same for every number of threads.
+TEST(OptimizerTest, ThreadsChangeNoBit) {
+  const auto run = [](int threads) {
+    ThreadPool pool(threads);
+    Parameter<float> p = MakeParameter<float>("large", 300, 500);
+    for (size_t i = 0; i < p.value.size(); ++i) {
+      p.value[i] = static_cast<float>(GaussianAt(1, i));
+      p.gradient[i] = static_cast<float>(GaussianAt(2, i));
+    }
+    Optimizer optimizer({.kind = OptimizerKind::kAdam, .clip_norm = 1}, {&p}, &pool);
+    for (int step = 0; step < 3; ++step) EXPECT_TRUE(optimizer.Step(0.01).ok());
+    return std::vector<float>(p.value.begin(), p.value.end());
+  };
+  EXPECT_EQ(run(1), run(2));
+}
+
+}  // namespace
+}  // namespace bitlm::trainer
