@@ -134,6 +134,12 @@ class CheckIsaObjectsTest(unittest.TestCase):
         self.assertIn("not built", errors[0])
 
 
+    def test_checking_nothing_is_an_error(self):
+        self.assertEqual(isa.summarize([(True, []), (False, [])], "x86_64"), (1, []))
+        self.assertEqual(isa.summarize([(False, [])], "aarch64"), (0, []))
+        self.assertEqual(len(isa.summarize([(False, [])], "x86_64")[1]), 1)
+
+
 class CheckRepositoryTest(unittest.TestCase):
     def test_text(self):
         for path, text in [
@@ -161,6 +167,17 @@ class CheckRepositoryTest(unittest.TestCase):
 
 
 class DeployTest(unittest.TestCase):
+    def test_one_image_tag(self):
+        def read(path):
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                return file.read()
+
+        version = re.search(r"project\(\w+\s+VERSION ([0-9.]+)", read("CMakeLists.txt")).group(1)
+        for path in ["docker/Dockerfile", "deploy/compose/docker-compose.yml", "deploy/kubernetes/kustomization.yaml"]:
+            tags = re.findall(r"bitlm:([\w.]+)|newTag: \"(.*)\"", read(path))
+            with self.subTest(path=path):
+                self.assertEqual({tag for pair in tags for tag in pair if tag}, {version})
+
     def test_alerts_name_metrics_that_exist(self):
         with open(os.path.join(ROOT, "deploy/prometheus/alerts.yml"), encoding="utf-8") as file:
             used = set(re.findall(r"\bbitlm_\w+", file.read()))
