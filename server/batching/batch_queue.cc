@@ -56,10 +56,14 @@ bool BatchQueue::Remove(const Task* task) {
 
 absl::Time BatchQueue::NextDue() const {
   if (entries_.empty()) return absl::InfiniteFuture();
-  absl::Time oldest = absl::InfiniteFuture();
-  for (const Entry& entry : entries_) oldest = std::min(oldest, entry.added);
   const bool full = queued_tokens_ >= options_.max_batch_tokens;
-  return full ? oldest : oldest + options_.max_batch_delay;
+  absl::Time due = absl::InfiniteFuture();
+  for (const Entry& entry : entries_) {
+    const absl::Duration time = (entry.task->deadline() - entry.added) / 2;
+    const absl::Duration delay = std::min(options_.max_batch_delay, time);
+    due = std::min(due, full ? entry.added : entry.added + delay);
+  }
+  return due;
 }
 
 void BatchQueue::Take(Entry& entry, Slice& slice, int64_t budget, Batch& batch) {

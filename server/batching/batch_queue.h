@@ -19,8 +19,8 @@ struct BatchQueueOptions {
   int64_t max_queue_tokens = 262144;
   // Tokens of one batch. An item that is larger makes a batch of its own. At least 1.
   int64_t max_batch_tokens = 1024;
-  // How long a batch that is not full may wait for more. 0: whatever waits when the engine is free
-  // is the next batch. At least 0.
+  // How long a batch that is not full may wait for more; for no task longer than half the time to
+  // its deadline. 0: whatever waits when the engine is free is the next batch. At least 0.
   absl::Duration max_batch_delay = absl::ZeroDuration();
 };
 
@@ -44,6 +44,9 @@ class BatchQueue {
   // Queues a task of at least one item. Errors: RESOURCE_EXHAUSTED when its tokens do not fit
   // beside those that wait; INVALID_ARGUMENT when they never can.
   absl::Status Add(std::shared_ptr<Task> task, absl::Time now);
+
+  // From now on no batch waits for more.
+  void EndDelay() { options_.max_batch_delay = absl::ZeroDuration(); }
 
   // Removes and returns the tasks whose deadline has passed and of which nothing is running.
   std::vector<std::shared_ptr<Task>> TakeExpired(absl::Time now);

@@ -173,6 +173,20 @@ TEST_F(BatchQueueTest, WaitsForMoreWhenToldTo) {
   EXPECT_TRUE(queue.NextBatch(start_ + absl::Milliseconds(9)).has_value());  // Full.
 }
 
+TEST_F(BatchQueueTest, WaitsNoLongerThanDeadlinesAllow) {
+  BatchQueue queue(
+      {.max_queue_tokens = 1000, .max_batch_tokens = 4, .max_batch_delay = absl::Seconds(10)});
+  ASSERT_TRUE(queue.Add(MakeTask({1}), start_).ok());
+  EXPECT_EQ(queue.NextDue(), start_ + absl::Seconds(10));
+  ASSERT_TRUE(
+      queue.Add(MakeTask({1}, &a_, start_ + absl::Seconds(5)), start_ + absl::Seconds(1)).ok());
+  EXPECT_EQ(queue.NextDue(), start_ + absl::Seconds(3));
+  EXPECT_FALSE(queue.NextBatch(start_ + absl::Milliseconds(2999)).has_value());
+  queue.EndDelay();
+  EXPECT_EQ(queue.NextDue(), start_);
+  EXPECT_TRUE(queue.NextBatch(start_ + absl::Milliseconds(2999)).has_value());
+}
+
 TEST_F(BatchQueueTest, GivesUpExpiredTasksAlsoBetweenTheirChunks) {
   BatchQueue queue({.max_queue_tokens = 1000, .max_batch_tokens = 1});
   const auto task = MakeTask({1, 1}, &a_, start_ + absl::Seconds(1));

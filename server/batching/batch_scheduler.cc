@@ -50,6 +50,8 @@ void BatchScheduler::Cancel(const std::shared_ptr<Task>& task) {
 void BatchScheduler::Drain() {
   MutexLock lock(mutex_);
   draining_ = true;
+  queue_.EndDelay();  // Nothing will come to wait for.
+  work_.NotifyAll();
 }
 
 bool BatchScheduler::WaitUntilIdle(absl::Duration timeout) {

@@ -51,7 +51,7 @@ class BatchScheduler {
   // CANCELLED, else when the running batch ends. No effect on a task that is not here.
   void Cancel(const std::shared_ptr<Task>& task);
 
-  // From now on Schedule answers UNAVAILABLE. What is queued runs on.
+  // From now on Schedule answers UNAVAILABLE. What is queued runs on, without delay.
   void Drain();
   // Waits until nothing is queued or running, or `timeout` is over (false).
   bool WaitUntilIdle(absl::Duration timeout);

@@ -161,6 +161,18 @@ TEST(BatchSchedulerTest, DrainsWhatItAccepted) {
   EXPECT_TRUE(accepted->Wait().ok());
 }
 
+TEST(BatchSchedulerTest, DrainsWithoutDelay) {
+  GatedExecutor executor;
+  executor.Release(kAll);
+  BatchScheduler scheduler(
+      {.max_queue_tokens = 8, .max_batch_tokens = 4, .max_batch_delay = absl::Hours(1)}, nullptr);
+  const auto waiting = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(waiting).ok());
+  scheduler.Drain();
+  EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
+  EXPECT_TRUE(waiting->Wait().ok());
+}
+
 TEST(BatchSchedulerTest, StopCompletesEverythingOnce) {
   GatedExecutor executor;
   BatchScheduler scheduler(kSmall, nullptr);
