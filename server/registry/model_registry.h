@@ -2,13 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "engine/base/mutex.h"
 #include "engine/base/thread_pool.h"
 #include "engine/nn/language_model.h"
@@ -45,9 +48,13 @@ class ModelRegistry {
   // Adds a version, or replaces it.
   void Add(std::shared_ptr<const ServedModel> model);
 
+  // Remembers a version that the repository has and this build cannot serve, and why.
+  void AddUnservable(std::string_view name, int64_t version, absl::string_view reason);
+
   // The model of this name (empty: the only one) and version (0: the highest). Errors:
-  // INVALID_ARGUMENT for a negative version, or no name though there are several; NOT_FOUND. The
-  // message begins with the request's field, "model" or "model_version".
+  // INVALID_ARGUMENT for a negative version, or no name though there are several;
+  // FAILED_PRECONDITION with the reason for one that cannot be served; NOT_FOUND. The message
+  // begins with the request's field, "model" or "model_version".
   absl::StatusOr<std::shared_ptr<const ServedModel>> Find(std::string_view name,
                                                           int64_t version) const;
 
@@ -60,8 +67,15 @@ class ModelRegistry {
  private:
   using Versions = std::map<int64_t, std::shared_ptr<const ServedModel>>;
 
+  // Why there is no such model to serve. `version` 0: any.
+  absl::Status WhyUnservable(std::string_view name, int64_t version) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   std::map<std::string, Versions, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
+  // Reasons by name and version.
+  std::map<std::string, std::map<int64_t, std::string>, std::less<>> unservable_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace bitlm
