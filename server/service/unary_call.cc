@@ -13,6 +13,7 @@ namespace {
 RejectReason Reason(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kFailedPrecondition:
       return RejectReason::kNotFound;
     case absl::StatusCode::kResourceExhausted:
       return RejectReason::kQueueFull;
@@ -62,6 +63,9 @@ void UnaryCall::Succeed(const google::protobuf::Message& response) {
 }
 
 void UnaryCall::Fail(const absl::Status& status) {
+  if (absl::IsCancelled(status) && late_) {
+    return Fail(absl::DeadlineExceededError("the deadline passed before the request was computed"));
+  }
   if (!absl::IsCancelled(status)) environment_.metrics->OnRejected(Reason(status));
   End(ToGrpcStatus(status));
 }
@@ -72,7 +76,12 @@ void UnaryCall::End(const grpc::Status& status) {
 }
 
 void UnaryCall::OnCancel() {
-  if (task_ != nullptr) environment_.scheduler->Cancel(task_);
+  if (task_ == nullptr) return;
+  // gRPC cancels what is late. A client may do so a little earlier than this server: timeouts are
+  // rounded up on their way, by one in a hundred at most, and count from the arrival.
+  const absl::Duration early = (deadline() - started_) / 100 + absl::Milliseconds(20);
+  late_ = absl::Now() >= deadline() - early;
+  environment_.scheduler->Cancel(task_);
 }
 
 void UnaryCall::OnDone() {

@@ -3,6 +3,7 @@
 
 #include <google/protobuf/message.h>
 
+#include <atomic>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -44,7 +45,8 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   void Fail(const absl::Status& status);
 
  private:
-  // Gives the task up, so that its completion ends the call early.
+  // Gives the task up, so that its completion ends the call early: with DEADLINE_EXCEEDED when the
+  // deadline is the reason.
   void OnCancel() override;
   void OnDone() override;
   void End(const grpc::Status& status);
@@ -57,6 +59,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   absl::Time started_ = absl::Now();
   std::shared_ptr<Task> task_;  // Set before it is queued, never changed.
   bool pending_ = false;        // Counted in environment_.pending.
+  std::atomic<bool> late_ = false;
   grpc::StatusCode code_ = grpc::StatusCode::UNKNOWN;
 };
 
