@@ -69,7 +69,10 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   const std::string message(status.message());
   std::string details;
-  if (absl::IsInvalidArgument(status)) details = BadRequestDetails(status, message);
+  if (absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+      absl::IsFailedPrecondition(status)) {
+    details = BadRequestDetails(status, message);
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message, details);
 }
 

@@ -25,8 +25,9 @@ absl::Status OutOfRange(std::string_view field, int64_t value, int64_t low, int6
 // "sentences[3]".
 std::string Element(std::string_view field, size_t index);
 
-// The same code and message. An INVALID_ARGUMENT whose message begins with a field's path
-// ("sentences[3]: ...") carries a google.rpc.Status with a google.rpc.BadRequest as its details.
+// The same code and message. An INVALID_ARGUMENT, NOT_FOUND or FAILED_PRECONDITION whose message
+// begins with a field's path ("sentences[3]: ...") carries a google.rpc.Status with a
+// google.rpc.BadRequest as its details.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // "INVALID_ARGUMENT", as metrics and logs call a code.

@@ -8,9 +8,9 @@ namespace bitlm {
 namespace {
 
 TEST(ErrorsTest, ToGrpcStatusKeepsCodeAndMessage) {
-  const grpc::Status status = ToGrpcStatus(absl::NotFoundError("model: no such model"));
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(status.error_message(), "model: no such model");
+  const grpc::Status status = ToGrpcStatus(absl::UnavailableError("model: loading"));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(status.error_message(), "model: loading");
   EXPECT_EQ(status.error_details(), "");
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
 }
@@ -29,8 +29,18 @@ TEST(ErrorsTest, InvalidFieldCarriesABadRequest) {
   EXPECT_EQ(absl::CHexEscape(status.error_details()), absl::CHexEscape(expected));
 }
 
+TEST(ErrorsTest, AModelThatIsNotThereCarriesABadRequest) {
+  for (const absl::Status& error : {absl::NotFoundError("model: no such model"),
+                                    absl::FailedPreconditionError("model: cannot be served")}) {
+    const grpc::Status status = ToGrpcStatus(error);
+    EXPECT_EQ(status.error_code(), static_cast<grpc::StatusCode>(error.code()));
+    EXPECT_NE(status.error_details().find("\n\x05model"), std::string::npos);
+  }
+}
+
 TEST(ErrorsTest, OnlyAFieldPathBecomesABadRequest) {
-  EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("Queue: full")).error_details(), "");
+  EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("the request takes too much")).error_details(),
+            "");
   EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("no colon")).error_details(), "");
   EXPECT_NE(ToGrpcStatus(OutOfRange("options.x_y", 3, 0, 2)).error_details(), "");
 }
