@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "engine/base/cpu_features.h"
 #include "engine/base/status.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -23,6 +24,9 @@ namespace {
 
 // Calls that one connection may have at a time; gRPC's clients keep further ones back.
 constexpr int kMaxConcurrentStreams = 1024;
+// How long the calls of a connection that is too old may take to end: longer than any that this
+// server computes.
+constexpr int kConnectionAgeGraceMs = 600000;
 // How long Stop waits for what is neither queued nor computed: streams, calls that were refused.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
 
@@ -105,6 +109,12 @@ absl::Status Server::LoadModels() {
   }
   for (const auto& [location, status] : result.failed) {
     metrics_.OnModelLoadFailed();
+    if (absl::IsFailedPrecondition(status)) {  // Clients hear why, without our paths.
+      const absl::string_view in_directory =
+          absl::StripPrefix(status.message(), location.directory);
+      registry_.AddUnservable(location.name, location.version,
+                              absl::StripPrefix(absl::StripPrefix(in_directory, "/"), ": "));
+    }
     spdlog::error("model {} version {} cannot be loaded: {}", location.name, location.version,
                   std::string(status.message()));
   }
@@ -152,6 +162,11 @@ absl::Status Server::StartGrpc() {
   // Otherwise a second server on the same port starts, and silently shares it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+  if (config_.max_connection_age_s > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(config_.max_connection_age_s * 1000));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kConnectionAgeGraceMs);
+  }
   builder.SetMaxReceiveMessageSize(static_cast<int>(config_.limits.max_message_bytes));
   builder.SetMaxSendMessageSize(-1);
   builder.RegisterService(language_model_service_.get());

@@ -41,6 +41,8 @@ class Flags {
     Add("http-address", config.http_address, "Address of /metrics, /healthz and /readyz");
     Add("http-port", config.http_port, "Port of HTTP; 0 takes a free one", 0, 65535);
     Add("port-file", config.port_file, "File that gets the ports in use, once the server is ready");
+    Add("max-connection-age-s", config.max_connection_age_s,
+        "Age at which a gRPC connection is closed, its calls ended; 0: never", 0, 86400);
     Group("Computing");
     Add("threads", config.threads, "Threads that compute; 0: one per core", 0, 4096);
     Add("max-queue-tokens", config.max_queue_tokens,

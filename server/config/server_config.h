@@ -36,8 +36,8 @@ struct ServerConfig {
   // Address and port of /metrics, /healthz and /readyz. Port 0 takes a free one.
   std::string http_address = "127.0.0.1";
   int http_port = 8002;
-  // Where to write the ports in use, once the server is ready: "grpc PORT\nhttp PORT\n". Empty: not
-  // written.
+  // Where to write the ports in use, once the server is ready: "grpc PORT\nhttp PORT\n". Removed
+  // before models load and after the stop. Empty: not written.
   std::string port_file;
 
   // Threads that compute. 0: one per core that this process may use.
@@ -49,6 +49,10 @@ struct ServerConfig {
   // How long a batch that is not full waits for more, in milliseconds. Range [0, 10000].
   int64_t max_batch_delay_ms = 0;
   RequestLimits limits;
+
+  // Age at which a connection is closed, in seconds, give or take a tenth; its calls may end. So
+  // clients look up the server's addresses again and find new replicas. 0: never. Range [0, 86400].
+  int64_t max_connection_age_s = 300;
 
   // After SIGTERM: how long health says NOT_SERVING while requests are still accepted, so that
   // clients turn away, in milliseconds. Range [0, 600000].

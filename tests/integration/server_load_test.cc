@@ -122,9 +122,29 @@ TEST_F(ServerLoadTest, ADeadlineEndsARequestThatWaits) {
   EXPECT_EQ(ScoreInBackground({"w1 w2 w3"}, &context).get().error_code(),
             grpc::StatusCode::DEADLINE_EXCEEDED);
   ExpectMetric("bitlm_queue_tokens 0");
+  // As the header alone: this client does not cancel by itself, so the server's deadline it is.
+  grpc::ClientContext header;
+  header.AddMetadata("grpc-timeout", "100m");
+  EXPECT_EQ(ScoreInBackground({"w1 w2 w3"}, &header).get().error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  ExpectMetric("bitlm_queue_tokens 0");
+  ExpectMetric("bitlm_requests_rejected_total{reason=\"deadline\"} 2");
   gate_->Open();
   EXPECT_TRUE(running.get().ok());
   ExpectAlive();
+}
+
+TEST_F(ServerLoadTest, AnOldConnectionIsClosedAndItsCallsEnd) {
+  config_.max_connection_age_s = 1;
+  StartServer();
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  gate_->WaitForVisitor();
+  const auto limit = std::chrono::system_clock::now() + std::chrono::seconds(60);
+  EXPECT_TRUE(channel_->WaitForStateChange(GRPC_CHANNEL_READY, limit));
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+  ExpectAlive();  // On another connection.
 }
 
 TEST_F(ServerLoadTest, StopEndsWhatHasBegunAndRefusesTheRest) {
