@@ -17,13 +17,20 @@
 #include "trainer/layers/linear.h"
 #include "trainer/layers/lstm.h"
 #include "trainer/layers/output.h"
+#include "trainer/layers/sampled_output.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
 
+// Words are sampled by tiles of the output layer.
+inline constexpr int64_t kSampleUnit = 1024;
+
 struct NetworkShape {
   int64_t streams = 64;  // B
   int64_t steps = 35;    // T
+  // Words of a sampled softmax (sampled_output.h), a multiple of kSampleUnit; 0, and as many as the
+  // vocabulary or more = no sampling.
+  int64_t softmax_samples = 0;
 };
 
 struct DropoutRates {
@@ -60,6 +67,10 @@ class Network {
   OutputLayer<Backend>& output() { return *output_; }
 
   State ZeroState() const;
+  // Whether training passes sample the softmax; at first they do if the shape has samples. Until
+  // they do not, only training passes may follow Pack.
+  void set_sampling(bool sampling) { sampling_ = sampling && sampled_.has_value(); }
+
   // After every change of parameters, before the next pass; before a training pass, with its
   // dropout and key.
   void Pack(const DropoutRates& dropout = {}, uint64_t dropout_key = 0);
@@ -75,6 +86,7 @@ class Network {
   // Numbers of masks: inputs and outputs of LSTM layers from 0.
   static constexpr uint64_t kWordMask = 1000;
   static constexpr uint64_t kRecurrentMask = 2000;
+  static constexpr uint64_t kSoftmaxSample = 3000;
 
   void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {
@@ -99,6 +111,8 @@ class Network {
   std::optional<LinearLayer<Backend>> input_projection_, output_projection_;
   std::vector<std::unique_ptr<LstmLayer<Backend>>> lstm_;
   std::optional<OutputLayer<Backend>> output_;
+  std::optional<SampledOutputLayer<Backend>> sampled_;
+  bool sampling_ = false;
 
   AlignedBuffer<Real> embedded_;                 // [rows, E]
   std::vector<AlignedBuffer<Real>> x_;           // Input of each LSTM layer, after dropout.
@@ -144,6 +158,12 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
     projected_ = buffer(e);
   }
   output_.emplace(backend, rows_, e, v, binary(config.output_embedding), alpha);
+  static_assert(kSampleUnit == 2 * OutputLayer<Backend>::kTileWords);
+  if (shape.softmax_samples > 0 && shape.softmax_samples < v) {
+    sampled_.emplace(backend, rows_, e, v, shape.softmax_samples, binary(config.output_embedding),
+                     alpha);
+    sampling_ = true;
+  }
   gradient_a_ = buffer(std::max(e, h));
   gradient_b_ = buffer(std::max(e, h));
   targets_.assign(static_cast<size_t>(rows_), -1);
@@ -188,7 +208,7 @@ void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
          .key = static_cast<uint32_t>(Combine(dropout_key, kRecurrentMask + layer))});
   }
   if (output_projection_) output_projection_->Pack();
-  output_->Pack();
+  if (!sampling_) output_->Pack();
 }
 
 template <typename Backend>
@@ -229,7 +249,13 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
   Forward(batch, dropout, dropout_key, state);
   Real* gradient = gradient_a_.data();
   Real* other = gradient_b_.data();
-  const double loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient);
+  double loss = 0;
+  if (!sampling_ ||
+      !sampled_->LossAndGradient(z(), targets_, Combine(dropout_key, kSoftmaxSample),
+                                 gradient_scale, gradient, &output_->table(), &loss)) {
+    if (sampling_) output_->Pack();
+    loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient);
+  }
   if (output_projection_) {
     output_projection_->Backward(hidden_[0].data(), gradient, other);
     std::swap(gradient, other);

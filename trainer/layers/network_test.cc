@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -275,6 +277,97 @@ TEST(OutputTilesTest, SeveralTilesOfWordsAreOneSoftmax) {
       ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
     }
   }
+}
+
+// The sampled softmax: its gradients are those of its own loss, for targets of every frequency.
+TEST(SampledSoftmaxTest, GradientsAreFiniteDifferencesOfTheSampledLoss) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  ModelConfig config = SmallConfig("belm");
+  config.output_embedding = MatrixKind::kFloat;
+  config.vocabulary_size = 2500;
+  NetworkShape shape = kShape;
+  shape.softmax_samples = 1024;
+  DoubleNetwork network(backend, config, shape);
+  Randomize(network, 0.4);
+  Batch batch = SmallBatch(config.vocabulary_size);
+  batch.targets[0] = 3;
+  batch.targets[1] = 2499;
+  batch.targets[2] = 2499;
+  const DropoutRates dropout{.output = 0.4};
+  int nonzero = 0;
+  for (auto* p : network.Parameters()) {
+    if (p->binary()) continue;
+    network.embedding().ClearGradient();
+    LossOf(network, batch, dropout);
+    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
+    for (size_t i = 0; i<p->value.size(); i += p->value.size()> 200 ? 53 : 11) {
+      constexpr double kStep = 1e-5;
+      const double value = p->value[i];
+      p->value[i] = value + kStep;
+      const double above = LossOf(network, batch, dropout);
+      p->value[i] = value - kStep;
+      const double below = LossOf(network, batch, dropout);
+      p->value[i] = value;
+      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
+      nonzero += gradient[i] != 0;
+    }
+  }
+  EXPECT_GT(nonzero, 100);
+}
+
+// Jensen's inequality makes the estimate of log Z a little too small; the mean over many samples
+// of a network with unequal words stays close.
+TEST(SampledSoftmaxTest, LossIsRightOnAverage) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  ModelConfig config = SmallConfig("bllm");
+  config.vocabulary_size = 2500;
+  NetworkShape shape = kShape;
+  shape.softmax_samples = 1024;
+  DoubleNetwork network(backend, config, shape);
+  Randomize(network, 1.0);
+  const Batch batch = SmallBatch(config.vocabulary_size);
+  auto state = SomeState(network);
+  network.set_sampling(false);
+  network.Pack();
+  const double exact = network.Loss(batch, &state);
+  network.set_sampling(true);
+  network.Pack();
+  double mean = 0, least = 1e9, most = 0;
+  constexpr int kKeys = 60;
+  for (uint64_t key = 0; key < kKeys; ++key) {
+    state = SomeState(network);
+    const double loss = network.LossAndGradient(batch, {}, key, 1, &state);
+    mean += loss / kKeys;
+    least = std::min(least, loss);
+    most = std::max(most, loss);
+  }
+  EXPECT_LT(least, exact);
+  EXPECT_GT(most, exact);
+  EXPECT_NEAR(mean, exact, 0.002 * exact);
+}
+
+// More distinct targets than half of the samples: every word is computed instead.
+TEST(SampledSoftmaxTest, TooManyTargetsFallBackToTheWholeVocabulary) {
+  VocabularySample sample(5000, 1024);
+  std::vector<int32_t> targets(600);
+  std::iota(targets.begin(), targets.end(), 100);
+  EXPECT_FALSE(sample.Choose(targets, 1));
+  targets.resize(512);
+  ASSERT_TRUE(sample.Choose(targets, 1));
+  std::vector<int32_t> words(sample.words().begin(), sample.words().end());
+  EXPECT_EQ(words.size(), 1024u);
+  for (size_t i = 0; i < 512; ++i)
+    EXPECT_EQ(words[static_cast<size_t>(sample.Place(targets[i]))], targets[i]);
+  for (size_t i = 512; i < 1024; ++i) EXPECT_TRUE(words[i] < 100 || words[i] >= 612);
+  EXPECT_NEAR(std::exp(sample.log_weight()), (5000 - 512) / 512.0, 1e-9);
+  // Few targets: the most frequent words fill the first half.
+  ASSERT_TRUE(sample.Choose(std::vector<int32_t>{4999, -1, 7}, 2));
+  EXPECT_EQ(sample.words()[0], 4999);
+  EXPECT_EQ(sample.words()[1], 7);
+  EXPECT_EQ(sample.words()[2], 0);
+  EXPECT_EQ(sample.words()[511], 510);
 }
 
 std::string PresetName(const testing::TestParamInfo<ModelConfig>& test) {

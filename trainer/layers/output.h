@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "trainer/layers/parameter.h"
@@ -65,6 +66,17 @@ class OutputLayer {
     }
   }
 
+  // Multiplies every logit with `scale`, by the table's values or its alpha. Before Pack.
+  void ScaleLogits(Real scale) {
+    if (table_.binary()) {
+      table_.alpha *= scale;
+      factor_ = table_.alpha;
+      std::fill(column_scale_.begin(), column_scale_.end(), factor_);
+    } else {
+      for (Real& w : table_.value.span()) w *= scale;
+    }
+  }
+
   // z [rows, E]; targets [rows], negative = not scored. Returns the sum of -log p(target), nats.
   double Loss(const Real* z, const int32_t* targets) { return Run(z, targets, 0, nullptr); }
 
@@ -77,8 +89,15 @@ class OutputLayer {
     return loss;
   }
 
- private:
+  // Words from `first` on, a multiple of kTileWords, count exp(log_weight) times in the sums.
+  void SetWeight(int64_t first, Real log_weight) {
+    weighted_from_ = first;
+    log_weight_ = log_weight;
+  }
+
   static constexpr int64_t kTileWords = 512;
+
+ private:
   static constexpr int64_t kTileRows = 256;  // About: see the constructor.
 
   struct Scratch {
@@ -120,6 +139,9 @@ class OutputLayer {
           // Clamped as the exponentials are: a network that has diverged must not look good.
           target_logits_[static_cast<size_t>(row + r)] =
               std::clamp(logits[r * cols + target], Real(-80), Real(80));
+      }
+      if (column >= weighted_from_) {
+        for (int64_t i = 0; i < count * cols; ++i) logits[i] += log_weight_;
       }
       typename Backend::Left* e = tile + 1 < backward_.size() ? &scratch->e : &scratch->e_last;
       const bool gradient = z_gradient != nullptr;
@@ -168,6 +190,8 @@ class OutputLayer {
   AlignedBuffer<Real> z_scaled_;  // f * z
   typename Backend::Left z_transposed_;
   typename Backend::Right e_;  // [rows, V]
+  int64_t weighted_from_ = std::numeric_limits<int64_t>::max();
+  Real log_weight_ = 0;
   std::vector<Real> column_scale_;
   std::vector<double> sums_;
   std::vector<Real> target_logits_;

@@ -92,6 +92,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"vocabulary", Integer(&r->vocabulary_size, 0, 4194304)},
       {"batch.streams", Integer(&r->shape.streams, 1, 4096)},
       {"batch.steps", Integer(&r->shape.steps, 1, 4096)},
+      {"softmax.samples", Integer(&r->shape.softmax_samples, 0, kMany)},
+      {"softmax.sampled_part", Number(&r->sampled_part, 0, 1)},
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
@@ -124,6 +126,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"init.gamma_output", Number(&r->gamma_output, -20, 20)},
       {"seed", Integer(&r->seed, 0, kMany)},
       {"checkpoint_seconds", Number(&r->checkpoint_interval_s, 0, 1e6)},
+      {"temperature", Choice<bool>(&r->tune_temperature, {{"1", false}, {"tuned", true}})},
       {"expected_perplexity", Number(&r->expected_perplexity, 0, 1e9)},
   };
 }
@@ -201,6 +204,11 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
                                    {"model.hidden_size", recipe.model.hidden_size == 0}}) {
     if (missing)
       return absl::InvalidArgumentError(absl::StrFormat("%s: %s is missing", source, key));
+  }
+  if (recipe.shape.softmax_samples % kSampleUnit != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
+                        recipe.shape.softmax_samples, kSampleUnit));
   }
   if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));

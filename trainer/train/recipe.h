@@ -29,14 +29,16 @@ struct Recipe {
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
   int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
   ModelConfig model;           // model.preset first, then model.<option of config.json>
-  NetworkShape shape;          // batch.streams (64), batch.steps (35)
+  NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
   DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
                                // .variational (true, false)
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
                                // weight_decay, latent_lr_scale
   ScheduleOptions
-      schedule;        // schedule (halving, linear, constant), learning_rate, …, see schedule.h
-  double epochs = 20;  // epochs: may be a fraction
+      schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
+  // softmax.sampled_part: of the run, from its start; its rest computes every word.
+  double sampled_part = 0.8;
+  double epochs = 20;             // epochs: may be a fraction
   int validations_per_epoch = 1;  // validations_per_epoch
   // init.uniform: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2.
   // Latent binary matrices always the latter.
@@ -49,6 +51,9 @@ struct Recipe {
   double gamma_output = 0;
   uint64_t seed = 1;                   // seed
   double checkpoint_interval_s = 120;  // checkpoint_seconds
+  // temperature (1, tuned): tuned = at export, the logits are multiplied with the factor that gives
+  // the best perplexity of data.valid (Melis et al. 2018 section 4.3 tune it likewise).
+  bool tune_temperature = false;
   double expected_perplexity =
       0;  // expected_perplexity: what the recipe gave, for people; 0 = unknown
 

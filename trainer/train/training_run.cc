@@ -152,6 +152,7 @@ void TrainingRun::Initialize() {
 }
 
 double TrainingRun::Validate() {
+  network_.set_sampling(false);
   network_.Pack();
   Network<FastBackend>::State state = network_.ZeroState();
   Batch batch;
@@ -163,6 +164,32 @@ double TrainingRun::Validate() {
     tokens += batch.scored;
   }
   return std::exp(loss / static_cast<double>(tokens));
+}
+
+// The loss is convex in the factor of the logits and close to a parabola in its logarithm: that
+// through three points has its lowest point where we need it.
+void TrainingRun::TuneTemperature() {
+  double log_scale = 0;
+  const auto loss = [&](double at) {
+    network_.output().ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
+    log_scale = at;
+    return std::log(Validate());
+  };
+  constexpr double kStep = 0.1;
+  const double middle = loss(0);
+  const double below = loss(-kStep);
+  const double above = loss(kStep);
+  const double curvature = below - 2 * middle + above;
+  double best = 0;
+  if (curvature > 0) {
+    best = std::clamp(kStep * (below - above) / (2 * curvature), -2 * kStep, 2 * kStep);
+  }
+  const double tuned = loss(best);
+  if (!(tuned < middle)) loss(0);
+  if (!options_.quiet) {
+    std::fprintf(stderr, "\ntemperature %.4f: valid ppl %.4f instead of %.4f\n",
+                 std::exp(-log_scale), std::exp(std::min(tuned, middle)), std::exp(middle));
+  }
 }
 
 absl::Status TrainingRun::ValidateAndLog() {
@@ -236,6 +263,8 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     const double started = Now();
     batcher_.Fill(step_ % segments, &batch);
     const uint64_t dropout_key = Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_));
+    network_.set_sampling(static_cast<double>(step_) <
+                          recipe_.sampled_part * static_cast<double>(total_steps_));
     network_.Pack(recipe_.dropout, dropout_key);
     const double loss =
         network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_);
@@ -347,6 +376,7 @@ absl::Status TrainingRun::DropLogAfterCheckpoint() {
 absl::StatusOr<std::string> TrainingRun::Export() {
   CheckpointView best{.numbers = {}, .arrays = WeightArrays(), .identity = Identity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("best.bin"), &best));
+  if (recipe_.tune_temperature) TuneTemperature();
   const ContextKind context = recipe_.model.context;
   BITLM_ASSIGN_OR_RETURN(
       Model model, ExportModel(network_, vocabulary_,

@@ -63,6 +63,7 @@ class TrainingRun {
   std::string Path(const std::string& name) const { return options_.output + "/" + name; }
   void Initialize();
   double Validate();
+  void TuneTemperature();
   absl::Status ValidateAndLog();
   absl::Status WriteState();
   absl::Status ReadState();

@@ -153,6 +153,24 @@ TEST_P(TrainingRunPresetTest, ExportIsTheTrainedNetwork) {
   EXPECT_NEAR((*engine)->model().metadata.valid_perplexity, trained, 1e-3 * trained);
 }
 
+// Of a network that was trained too short, sharper logits are better ones.
+TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
+  const std::string text =
+      "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 5\n"
+      "dropout.output = 0.5\n";
+  double perplexity[2];
+  for (const bool tuned : {false, true}) {
+    const Recipe recipe = MakeRecipe(GetParam(), text + (tuned ? "temperature = tuned\n" : ""));
+    auto run = TrainingRun::Create(recipe, Options(tuned ? "tuned" : "plain"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    const auto exported = (*run)->Export();
+    ASSERT_TRUE(exported.ok()) << exported.status();
+    perplexity[tuned] = (*LoadLanguageModel(*exported))->model().metadata.valid_perplexity;
+  }
+  EXPECT_LT(perplexity[true], perplexity[false]);
+}
+
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest, testing::Values("lstm", "belm", "bllm"));
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
