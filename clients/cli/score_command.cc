@@ -10,6 +10,7 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,32 +88,65 @@ absl::StatusOr<std::unique_ptr<Source>> OpenSource(const ScoreArguments& argumen
   return std::make_unique<LineSource>(fd, arguments.file);
 }
 
-// Waits for one sentence, then takes those that are there already. At the end of the input, or at
-// an error, `end` becomes true.
-Chunk ReadChunk(Source& source, size_t max_sentences, int64_t first, bool& end,
-                absl::Status& error) {
-  Chunk chunk = {.sentences = {}, .first = first};
-  size_t bytes = 0;
-  do {
-    auto sentence = source.Next();
-    if (!sentence.ok()) error = sentence.status();
-    end = !sentence.ok() || !sentence->has_value();
-    if (end) break;
-    bytes += (*sentence)->size();
-    chunk.sentences.push_back(**std::move(sentence));
-  } while (chunk.sentences.size() < max_sentences && bytes < kMaxRequestBytes && source.Ready());
-  return chunk;
-}
+// Cuts a source into chunks: a sentence that would make a request too large begins the next, so
+// that a sentence which no server takes fails alone.
+class ChunkReader {
+ public:
+  ChunkReader(Source& source, size_t max_sentences)
+      : source_(source), max_sentences_(max_sentences) {}
+
+  // Waits for one sentence, then takes those that are there already. Empty at the end of the input.
+  Chunk Read() {
+    Chunk chunk = {.sentences = {}, .first = next_number_};
+    size_t bytes = 0;
+    do {
+      if (!held_.has_value()) Fetch();
+      if (!held_.has_value()) break;
+      bytes += held_->size();
+      if (!chunk.sentences.empty() && bytes > kMaxRequestBytes) break;
+      chunk.sentences.push_back(*std::exchange(held_, std::nullopt));
+    } while (chunk.sentences.size() < max_sentences_ && source_.Ready());
+    next_number_ += static_cast<int64_t>(chunk.sentences.size());
+    return chunk;
+  }
+  // Whether Read would not wait.
+  bool Ready() { return held_.has_value() || source_.Ready(); }
+  // Whether nothing is left to read: the input has ended, or `error` ended it.
+  bool end() const { return end_; }
+  const absl::Status& error() const { return error_; }
+
+ private:
+  void Fetch() {
+    auto sentence = source_.Next();
+    if (!sentence.ok()) {
+      error_ = sentence.status();
+    } else {
+      held_ = *std::move(sentence);
+    }
+    end_ = !held_.has_value();
+  }
+
+  Source& source_;
+  const size_t max_sentences_;
+  int64_t next_number_ = 1;
+  std::optional<std::string> held_;  // Read, and in no chunk yet.
+  bool end_ = false;
+  absl::Status error_;
+};
 
 struct Request {
   Chunk chunk;
   std::future<absl::StatusOr<client::ScoreResult>> result;
 };
 
-// The error of a request, with the place of the sentence that it is about.
+// The error of a request, with the place of the sentence that it is about, or of the first one.
 absl::Status Locate(const absl::Status& status, const Source& source, const Chunk& chunk) {
   const std::optional<size_t> index = client::SentenceOfError(status);
-  if (!index.has_value() || *index >= chunk.sentences.size()) return Explain(status);
+  if (!index.has_value() || *index >= chunk.sentences.size()) {
+    const absl::Status explained = Explain(status);
+    return absl::Status(explained.code(),
+                        absl::StrCat(source.Place(chunk.first), ": ", explained.message()));
+  }
   const std::string message(status.message());
   return absl::InvalidArgumentError(
       absl::StrCat(source.Place(chunk.first + static_cast<int64_t>(*index)),
@@ -128,18 +162,15 @@ absl::Status RunScore(const Connection& connection, const ScoreArguments& argume
   const ScoreFormatter formatter(arguments);
   client::Totals totals;
   std::deque<Request> requests;
-  int64_t next_sentence = 1;
-  bool end = false;
-  absl::Status input_error;  // Told after the answers to what came before it.
+  // The reader's error is told after the answers to what came before it.
+  ChunkReader reader(**source, static_cast<size_t>(arguments.batch_size));
   if (absl::Status status = WriteOut(formatter.Header()); !status.ok()) return status;
 
   while (true) {
-    while (!end && requests.size() < kRequestsInFlight &&
-           (requests.empty() || (*source)->Ready())) {
-      Chunk chunk = ReadChunk(**source, static_cast<size_t>(arguments.batch_size), next_sentence,
-                              end, input_error);
+    while (!reader.end() && requests.size() < kRequestsInFlight &&
+           (requests.empty() || reader.Ready())) {
+      Chunk chunk = reader.Read();
       if (chunk.sentences.empty()) break;
-      next_sentence += static_cast<int64_t>(chunk.sentences.size());
       requests.push_back({std::move(chunk), {}});
       // The chunk does not move while the call reads it: a deque keeps its elements in place.
       requests.back().result = std::async(
@@ -170,7 +201,7 @@ absl::Status RunScore(const Connection& connection, const ScoreArguments& argume
     if (!error.ok()) return error;
     requests.pop_front();
   }
-  if (!input_error.ok()) return input_error;
+  if (!reader.error().ok()) return reader.error();
   const std::string text = formatter.Totals(totals);
   if (formatter.TotalsOnStdout()) return WriteOut(text);
   std::fputs(text.c_str(), stderr);

@@ -34,8 +34,9 @@ constexpr char kServiceConfig[] = R"({
   }]
 })";
 
-// Of one call. gRPC gives up retrying a request that is larger (its default is 256 KiB).
-constexpr int kRetryBufferBytes = 64 << 20;
+// Of one call. gRPC does not retry a request that is larger (its default is 256 KiB). This is a
+// server's default limit: over it RESOURCE_EXHAUSTED mostly means just that, and is final.
+constexpr int kRetryBufferBytes = 4 << 20;
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
   grpc::ChannelArguments arguments;

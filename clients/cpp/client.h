@@ -92,7 +92,7 @@ struct ModelSummary {
 };
 
 // A connection to a server, or to several that share the load. Failed connections, full queues and
-// servers that shut down are retried within the timeout. Thread-safe.
+// servers that shut down are retried within the timeout, for requests up to 4 MiB. Thread-safe.
 //
 // Errors of all calls: those of the server, INVALID_ARGUMENT naming the field as in
 // "sentences[3]: ..."; UNAVAILABLE with the target when no server answers.

@@ -147,6 +147,25 @@ TEST_F(CliProcessTest, AnInputErrorComesAfterTheAnswersToWhatWasRead) {
   EXPECT_THAT(result.output, HasSubstr("0 OOV  w1\n"));
 }
 
+TEST_F(CliProcessTest, ASentenceThatNoServerTakesFailsAloneAndIsNamed) {
+  const std::string huge(size_t{5} << 20, 'x');  // Over the server's limit of a message.
+  const Result result = Run({"score"}, "w1\nw2\n" + huge + "\nw3\n");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, StartsWith("bitlm: standard input:3: "));
+  EXPECT_THAT(result.errors, HasSubstr("larger than max"));
+  EXPECT_EQ(Lines(result.output).size(), 2u);
+  const std::string large(size_t{1} << 20, 'x');  // Over what a request of several holds.
+  const Result fits = Run({"score", "--format=tsv"}, "w1\n" + large + "\n" + large + "\nw2\n");
+  EXPECT_EQ(fits.status, 0) << fits.errors;
+  EXPECT_EQ(Lines(fits.output).size(), 5u);
+}
+
+TEST_F(CliProcessTest, EveryErrorNamesAPlace) {
+  const Result result = Run({"score", "--model=none", "--batch-size=1"}, "w1\nw2\n");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.errors, StartsWith("bitlm: standard input:1: model: no such model"));
+}
+
 TEST_F(CliProcessTest, NoServerIsExplained) {
   const Result result = Run({"score", "--server=127.0.0.1:1", "w1"});
   EXPECT_EQ(result.status, 1);
