@@ -23,9 +23,15 @@ absl::Status WritePortFile(const std::string& path, const bitlm::Server& server)
       path, absl::StrFormat("grpc %d\nhttp %d\n", server.grpc_port(), server.http_port()));
 }
 
+void RemovePortFile(const std::string& path) {
+  if (!path.empty()) std::remove(path.c_str());
+}
+
 int Run(const bitlm::ServerConfig& config) {
   bitlm::SetUpLogging(config.log_level, config.log_format);
   spdlog::info("bitlm-server {}: {}", BITLM_VERSION, bitlm::DescribeConfig(config));
+  RemovePortFile(
+      config.port_file);       // An earlier run's: it would tell readers that this one is ready.
   bitlm::ExitOnStopSignals();  // Also while models load.
   auto server = bitlm::Server::Start(config);
   bitlm::KeepStopSignal();
@@ -37,7 +43,9 @@ int Run(const bitlm::ServerConfig& config) {
   }
   const int signal = bitlm::WaitForStopSignal();
   spdlog::info("signal {}: draining", signal);
-  if (!(*server)->Stop()) {
+  const bool finished = (*server)->Stop();
+  RemovePortFile(config.port_file);
+  if (!finished) {
     spdlog::error("stopped with requests unfinished: --exit-timeout-ms was over");
     return 1;
   }

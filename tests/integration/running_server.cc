@@ -9,15 +9,14 @@
 namespace bitlm {
 
 RunningServer::RunningServer(const std::string& repository, const std::vector<std::string>& flags) {
-  const std::string port_file = directory_.Path("ports");
   std::vector<std::string> command = {
       Program("bitlm-server"), "--model-repository", repository, "--grpc-port=0",
-      "--http-port=0",         "--port-file",        port_file};
+      "--http-port=0",         "--port-file",        port_file()};
   command.insert(command.end(), flags.begin(), flags.end());
   process_ = std::make_unique<Process>(command);
   // The file appears whole, when the server is ready.
   for (int i = 0; i < 6000; ++i) {
-    std::ifstream file(port_file);
+    std::ifstream file(port_file());
     std::string grpc, http;
     if (file >> grpc >> grpc_port_ >> http >> http_port_) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(10));

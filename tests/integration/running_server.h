@@ -19,6 +19,7 @@ class RunningServer {
   int grpc_port() const { return grpc_port_; }
   int http_port() const { return http_port_; }
   std::string target() const { return "127.0.0.1:" + std::to_string(grpc_port_); }
+  std::string port_file() const { return directory_.Path("ports"); }
   Process& process() { return *process_; }
 
  private:

@@ -15,15 +15,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "clients/cpp/client.h"
+#include "engine/model/model.h"
 #include "tests/integration/http_get.h"
 #include "tests/integration/running_server.h"
 #include "tests/integration/tiny_repository.h"
+#include "tests/support/random_model.h"
+#include "tests/support/status_matchers.h"
 
 namespace bitlm {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using SteadyClock = std::chrono::steady_clock;
 
 // Runs bitlm-server to its end.
@@ -85,12 +89,25 @@ TEST(ServerProcessTest, ABadModelStopsTheStartUnlessAllowed) {
   EXPECT_EQ((*models)[0].version, 1);
 }
 
+TEST(ServerProcessTest, AModelThatCannotBeServedYetIsKnown) {
+  TinyRepository repository;
+  const Model model = RandomModel(TinyConfig("xnor-lstm", 50, 20, 20), 1);
+  ASSERT_THAT(WriteModel(model, repository.ModelDirectory(5)), IsOk());
+  RunningServer server(repository.path(), {"--allow-failed-models"});
+  const client::Client client({.target = server.target()});
+  EXPECT_THAT(client.Score({"w1"}), IsOk());  // The highest that is served.
+  const absl::Status status = client.Score({"w1"}, {.model_version = 5}).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("scale: ")));
+  EXPECT_THAT(std::string(status.message()), Not(HasSubstr(repository.path())));
+}
+
 TEST(ServerProcessTest, AVersionWithoutAConfigIsSkippedWithAWarning) {
   TinyRepository repository;
   std::filesystem::create_directory(repository.path() + "/tiny/9");
   RunningServer server(repository.path());
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
+  EXPECT_FALSE(std::filesystem::exists(server.port_file()));
   EXPECT_THAT(server.process().errors(), HasSubstr("tiny/9: skipped, it has no config.json"));
 }
 
@@ -99,14 +116,18 @@ TEST(ServerProcessTest, ASignalWhileModelsLoadEndsAtOnce) {
   const std::string file = repository.ModelDirectory(3) + "/vocab.txt";
   ASSERT_TRUE(std::filesystem::remove(file));
   ASSERT_EQ(mkfifo(file.c_str(), 0600), 0);  // Loading waits for what nobody writes.
+  TemporaryDirectory directory;
+  const std::string port_file = directory.Path("ports");
+  std::ofstream(port_file) << "grpc 1\nhttp 2\n";  // An earlier run's.
   Process process({Program("bitlm-server"), "--model-repository", repository.path(),
-                   "--grpc-port=0", "--http-port=0"});
+                   "--grpc-port=0", "--http-port=0", "--port-file", port_file});
   int writer = -1;
   for (int i = 0; writer < 0 && i < 6000; ++i) {  // Until the server reads.
     writer = open(file.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (writer < 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   ASSERT_GE(writer, 0);
+  EXPECT_FALSE(std::filesystem::exists(port_file));
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait(), 128 + SIGTERM);
   close(writer);
