@@ -183,23 +183,11 @@ absl::Status ValidateConfig(const ModelConfig& config) {
 
 absl::Status CheckServable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
-  if (config.output_embedding == MatrixKind::kTied) {
-    return NotServable("output_embedding", "tied", "\"float\" and \"binary\"");
-  }
   if (config.recurrent == MatrixKind::kInt8) {
     return NotServable("recurrent", "int8", "\"float\" and \"binary\"");
   }
-  const bool scaled = config.recurrent == MatrixKind::kBinary ||
-                      config.input_projection == MatrixKind::kBinary ||
-                      config.output_projection == MatrixKind::kBinary;
-  if (scaled && config.scale != ScaleKind::kPerRow) {
-    return NotServable("scale", ToString(config.scale), "\"per_row\"");
-  }
-  if (config.activation != ActivationKind::kReal) {
-    return NotServable("activation", ToString(config.activation), "\"real\"");
-  }
-  if (config.norm != NormKind::kNone) {
-    return NotServable("norm", ToString(config.norm), "\"none\"");
+  if (config.norm == NormKind::kLayer) {
+    return NotServable("norm", ToString(config.norm), "\"none\" and \"batch\"");
   }
   if (config.bit_planes != 1) {
     return NotServable("bit_planes", std::to_string(config.bit_planes), "1");

@@ -37,17 +37,10 @@ TEST(ModelConfigTest, UnknownPresetListsTheKnownOnes) {
                        AllOf(HasSubstr("\"gpt\""), HasSubstr("lstm, belm, bllm"))));
 }
 
-TEST(ModelConfigTest, PresetsServedNowAreThoseOfLcy18) {
-  for (const char* name : {"lstm", "belm", "bllm", "bllm-no-i", "bllm-no-o", "bllm-no-io"}) {
+TEST(ModelConfigTest, EveryPresetIsServed) {
+  for (const std::string& name : PresetNames()) {
     EXPECT_THAT(CheckServable(TinyConfig(name, 10, 6, 6)), IsOk()) << name;
   }
-  const auto refuses = [](const char* name, const char* option) {
-    EXPECT_THAT(CheckServable(TinyConfig(name, 10, 6, 6)),
-                StatusIs(absl::StatusCode::kFailedPrecondition, StartsWith(option)));
-  };
-  refuses("bw-lstm", "scale:");
-  refuses("xnor-lstm", "scale:");
-  refuses("xnor-lstm-bn", "scale:");
 }
 
 struct Change {
@@ -57,10 +50,7 @@ struct Change {
 
 TEST(ModelConfigTest, UnservableOptionIsNamed) {
   const Change changes[] = {
-      {"output_embedding", [](auto& c) { c.output_embedding = MatrixKind::kTied; }},
       {"recurrent", [](auto& c) { c.recurrent = MatrixKind::kInt8; }},
-      {"scale", [](auto& c) { c.scale = ScaleKind::kPerMatrix; }},
-      {"activation", [](auto& c) { c.activation = ActivationKind::kSign; }},
       {"norm", [](auto& c) { c.norm = NormKind::kLayer; }},
       {"bit_planes", [](auto& c) { c.bit_planes = 2; }},
       {"head", [](auto& c) { c.head = HeadKind::kClassifier, c.classes = 2; }},

@@ -89,7 +89,7 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
   const FloatRows out = TakeFloatRows(
       scratch, batch, projection.matrix.kind == MatrixKind::kNone ? table.columns : hidden_);
   if (projection.matrix.kind == MatrixKind::kNone) {
-    for (size_t b = 0; b < batch; ++b) table.Row(tokens[b], out.Row(b));
+    for (size_t b = 0; b < batch; ++b) weights_.EmbeddingRow(tokens[b], out.Row(b));
     return out;
   }
   Scratch inner;
@@ -99,7 +99,7 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
     for (size_t b = 0; b < batch; ++b) {
       int8_t* row = signs.q + b * signs.q_stride;
       std::memset(row, 0, signs.q_stride);
-      table.Signs(tokens[b], row);
+      weights_.EmbeddingSigns(tokens[b], row);
       signs.scales[b] = table.scale;
       signs.totals[b] = 0;
       for (size_t k = 0; k < table.columns; ++k) signs.totals[b] += row[k];
@@ -108,7 +108,7 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
     return out;
   }
   const FloatRows embedded = TakeFloatRows(inner, batch, table.columns);
-  for (size_t b = 0; b < batch; ++b) table.Row(tokens[b], embedded.Row(b));
+  for (size_t b = 0; b < batch; ++b) weights_.EmbeddingRow(tokens[b], embedded.Row(b));
   if (projection.matrix.kind == MatrixKind::kFloat) {
     FloatProduct(kernels_, projection.matrix, embedded, batch, projection.bias.data(), false, out,
                  pool);
@@ -127,6 +127,28 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
                      .scales = quantized.scales,
                      .totals = quantized.totals});
   BinaryLinear(kernels_, projection, quantized, batch, out, pool);
+  return out;
+}
+
+// The input of a gate's binary product: quantized, or its signs ([ZT] section 3.1), which are exact
+// with one plane.
+QuantizedRows CpuLanguageModel::GateInput(Scratch& scratch, const float* const* rows, size_t batch,
+                                          size_t columns, QuantizationScale scale) const {
+  const bool signs = config().activation == ActivationKind::kSign;
+  const QuantizedRows out = TakeQuantizedRows(scratch, batch, columns, signs ? 1 : planes_);
+  if (signs) {
+    SignRows(rows, batch, columns, out);
+  } else {
+    kernels_.quantize({.rows = rows,
+                       .batch = batch,
+                       .columns = columns,
+                       .planes = planes_,
+                       .scale = scale,
+                       .q = out.q,
+                       .q_stride = out.q_stride,
+                       .scales = out.scales,
+                       .totals = out.totals});
+  }
   return out;
 }
 
@@ -163,43 +185,33 @@ void CpuLanguageModel::LstmLayer(size_t layer, FloatRows x, QuantizationScale x_
   } else {
     const float** x_rows = scratch.Take<const float*>(batch);
     for (size_t b = 0; b < batch; ++b) x_rows[b] = x.Row(b);
-    const QuantizedRows xq = TakeQuantizedRows(scratch, batch, lstm.x.columns, planes_);
-    const QuantizedRows hq = TakeQuantizedRows(scratch, batch, hidden_, planes_);
-    QuantizeArgs args{.rows = x_rows,
-                      .batch = batch,
-                      .columns = lstm.x.columns,
-                      .planes = planes_,
-                      .scale = x_scale,
-                      .q = xq.q,
-                      .q_stride = xq.q_stride,
-                      .scales = xq.scales,
-                      .totals = xq.totals};
-    kernels_.quantize(args);
-    args = {.rows = h_rows,
-            .batch = batch,
-            .columns = hidden_,
-            .planes = planes_,
-            .scale = QuantizationScale::kHidden,
-            .q = hq.q,
-            .q_stride = hq.q_stride,
-            .scales = hq.scales,
-            .totals = hq.totals};
-    kernels_.quantize(args);
+    const QuantizedRows xq = GateInput(scratch, x_rows, batch, lstm.x.columns, x_scale);
+    const QuantizedRows hq = GateInput(scratch, h_rows, batch, hidden_, QuantizationScale::kHidden);
     int32_t* x_sums = scratch.Take<int32_t>(batch * gates.stride);
     int32_t* h_sums = scratch.Take<int32_t>(batch * gates.stride);
     BinaryProduct(kernels_, lstm.x, xq, batch, x_sums, gates.stride, pool);
     BinaryProduct(kernels_, lstm.h, hq, batch, h_sums, gates.stride, pool);
-    kernels_.dequantize({.x_sums = x_sums,
-                         .x_scales = xq.scales,
-                         .h_sums = h_sums,
-                         .h_scales = hq.scales,
-                         .row_scales = lstm.row_scales.data(),
-                         .bias = lstm.bias.data(),
-                         .rows = 4 * hidden_,
-                         .sums_stride = gates.stride,
-                         .batch = batch,
-                         .out = gates.data,
-                         .out_stride = gates.stride});
+    DequantizeArgs args{.x_sums = x_sums,
+                        .x_scales = xq.scales,
+                        .row_scales = lstm.row_scales.data(),
+                        .bias = lstm.bias.data(),
+                        .rows = 4 * hidden_,
+                        .sums_stride = gates.stride,
+                        .batch = batch,
+                        .out = gates.data,
+                        .out_stride = gates.stride};
+    if (lstm.h_row_scales.size() == 0) {
+      args.h_sums = h_sums;
+      args.h_scales = hq.scales;
+      kernels_.dequantize(args);
+    } else {
+      kernels_.dequantize(args);
+      args.x_sums = h_sums;
+      args.x_scales = hq.scales;
+      args.row_scales = lstm.h_row_scales.data();
+      args.accumulate = true;
+      kernels_.dequantize(args);
+    }
   }
   kernels_.lstm_cell({.gates = gates.data,
                       .gates_stride = gates.stride,

@@ -38,6 +38,22 @@ QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, 
           .totals = scratch.Take<int32_t>(batch)};
 }
 
+void SignRows(const float* const* rows, size_t batch, size_t columns, const QuantizedRows& out) {
+  for (size_t b = 0; b < batch; ++b) {
+    int8_t* q = out.q + b * out.q_stride;
+    std::fill_n(q, columns, int8_t{-1});
+    std::fill(q + columns, q + out.q_stride, int8_t{0});
+    int32_t total = -static_cast<int32_t>(columns);
+    for (size_t k = 0; rows[b] != nullptr && k < columns; ++k) {
+      const bool positive = rows[b][k] > 0.0f;
+      q[k] = positive ? 1 : -1;
+      total += positive ? 2 : 0;
+    }
+    out.scales[b] = 1.0f;
+    out.totals[b] = total;
+  }
+}
+
 FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns) {
   const size_t stride = RoundUp(columns, kPanelRows);
   return {.data = scratch.Take<float>(batch * stride), .stride = stride};

@@ -27,6 +27,10 @@ struct QuantizedRows {
 // Room for `batch` rows of `columns` values.
 QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes);
 
+// The signs of `rows` [batch] of [columns], +1 where a value is above 0 and -1 elsewhere; a null
+// row counts as zeros. Scales are 1.
+void SignRows(const float* const* rows, size_t batch, size_t columns, const QuantizedRows& out);
+
 // Float rows with a stride.
 struct FloatRows {
   float* data = nullptr;  // [batch][stride].

@@ -10,6 +10,7 @@
 #include "engine/base/status.h"
 #include "engine/kernels/pack/pack.h"
 #include "engine/kernels/panel.h"
+#include "engine/nn/scratch.h"
 
 namespace bitlm {
 namespace {
@@ -53,6 +54,14 @@ class Packer {
     return padded;
   }
 
+  // A scale of each row, or one for all, as one of each row.
+  AlignedBuffer<float> Scales(const std::string& name, size_t rows) const {
+    if (tensors_.at(name).elements() != 1 || rows == 1) return Rows(name);
+    AlignedBuffer<float> padded(RoundUp(rows, kPanelRows));
+    std::fill_n(padded.begin(), rows, Scalar(name));
+    return padded;
+  }
+
   float Scalar(const std::string& name) const { return tensors_.at(name).f32()[0]; }
 
   LinearWeights Linear(const std::string& name, MatrixKind kind, size_t rows,
@@ -60,15 +69,18 @@ class Packer {
     LinearWeights linear;
     if (kind == MatrixKind::kNone) return linear;
     linear.matrix = Matrix(name + ".weight", kind, rows, columns);
-    if (kind == MatrixKind::kBinary) linear.row_scales = Rows(name + ".scale");
+    if (kind == MatrixKind::kBinary) linear.row_scales = Scales(name + ".scale", rows);
     linear.bias = Rows(name + ".bias");
     return linear;
   }
 
-  EmbeddingTable Embedding(MatrixKind kind, size_t columns) const {
+  EmbeddingTable Embedding(MatrixKind kind, size_t columns, bool tied) const {
     EmbeddingTable table;
     table.kind = kind;
     table.columns = columns;
+    table.tied = tied;
+    if (kind == MatrixKind::kBinary) table.scale = Scalar("embedding.scale");
+    if (tied) return table;
     const Tensor& tensor = tensors_.at("embedding.weight");
     if (kind == MatrixKind::kFloat) {
       table.floats = AlignedBuffer<float>(tensor.f32().size());
@@ -76,7 +88,6 @@ class Packer {
     } else {
       table.bits = AlignedBuffer<uint8_t>(tensor.u8().size());
       std::copy(tensor.u8().begin(), tensor.u8().end(), table.bits.begin());
-      table.scale = Scalar("embedding.scale");
     }
     return table;
   }
@@ -88,12 +99,32 @@ class Packer {
     LstmWeights lstm;
     lstm.x = Matrix(prefix + "weight_x", config.recurrent, 4 * hidden, input);
     lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden);
-    if (config.recurrent == MatrixKind::kBinary) lstm.row_scales = Rows(prefix + "scale");
+    if (config.recurrent == MatrixKind::kBinary) {
+      const bool shared = config.scale == ScaleKind::kPerRow;
+      lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden);
+      if (!shared || config.norm != NormKind::kNone) {
+        lstm.h_row_scales = Scales(prefix + (shared ? "scale" : "scale_h"), 4 * hidden);
+      }
+    }
     lstm.bias = Rows(prefix + "bias");
+    if (config.norm == NormKind::kBatch) {
+      ApplyGain(Rows(prefix + "gain_x"), &lstm.x, &lstm.row_scales);
+      ApplyGain(Rows(prefix + "gain_h"), &lstm.h, &lstm.h_row_scales);
+    }
     return lstm;
   }
 
  private:
+  // A batch norm's gain is a factor of each row: of the scales, or of a float matrix's values.
+  static void ApplyGain(const AlignedBuffer<float>& gain, PackedMatrix* matrix,
+                        AlignedBuffer<float>* scales) {
+    for (size_t r = 0; r < scales->size(); ++r) (*scales)[r] *= gain[r];
+    for (size_t i = 0; i < matrix->floats.size(); ++i) {
+      const size_t panel = i / (matrix->columns * kPanelRows);
+      matrix->floats[i] *= gain[panel * kPanelRows + i % kPanelRows];
+    }
+  }
+
   const TensorMap& tensors_;
 };
 
@@ -110,26 +141,45 @@ size_t PackedMatrix::row_panels() const { return CeilDiv(rows, kPanelRows); }
 size_t PackedMatrix::groups() const { return CeilDiv(columns, kGroupColumns); }
 uint64_t PackedMatrix::bytes() const { return Bytes(floats) + Bytes(words); }
 
-void EmbeddingTable::Row(TokenId token, float* values) const {
-  const size_t row = static_cast<size_t>(token);
-  if (kind == MatrixKind::kFloat) {
-    std::memcpy(values, floats.data() + row * columns, columns * sizeof(float));
-    return;
-  }
-  const uint8_t* packed = bits.data() + row * CeilDiv(columns, 8);
+void PackedMatrix::FloatRow(size_t row, float* values) const {
+  const float* panel = floats.data() + row / kPanelRows * columns * kPanelRows + row % kPanelRows;
+  for (size_t k = 0; k < columns; ++k) values[k] = panel[k * kPanelRows];
+}
+
+void PackedMatrix::SignRow(size_t row, int8_t* signs) const {
+  const uint64_t* panel = words.data() + row / kPanelRows * groups();
   for (size_t k = 0; k < columns; ++k) {
-    values[k] = ((packed[k / 8] >> (k % 8)) & 1) != 0 ? scale : -scale;
+    const size_t bit = kGroupColumns * (row % kPanelRows) + k % kGroupColumns;
+    signs[k] = ((panel[k / kGroupColumns] >> bit) & 1) != 0 ? 1 : -1;
   }
 }
 
-void EmbeddingTable::Signs(TokenId token, int8_t* signs) const {
-  UnpackSigns(bits.data() + static_cast<size_t>(token) * CeilDiv(columns, 8), columns, signs);
+void CpuWeights::EmbeddingRow(TokenId token, float* values) const {
+  const size_t row = static_cast<size_t>(token);
+  const size_t columns = embedding.columns;
+  if (embedding.kind == MatrixKind::kFloat) {
+    if (embedding.tied) return output.matrix.FloatRow(row, values);
+    std::memcpy(values, embedding.floats.data() + row * columns, columns * sizeof(float));
+    return;
+  }
+  Scratch scratch;
+  int8_t* signs = scratch.Take<int8_t>(columns);
+  EmbeddingSigns(token, signs);
+  for (size_t k = 0; k < columns; ++k)
+    values[k] = signs[k] > 0 ? embedding.scale : -embedding.scale;
+}
+
+void CpuWeights::EmbeddingSigns(TokenId token, int8_t* signs) const {
+  const size_t row = static_cast<size_t>(token);
+  if (embedding.tied) return output.matrix.SignRow(row, signs);
+  UnpackSigns(embedding.bits.data() + row * CeilDiv(embedding.columns, 8), embedding.columns,
+              signs);
 }
 
 uint64_t EmbeddingTable::bytes() const { return Bytes(floats) + Bytes(bits) + ScaleBytes(kind); }
 uint64_t LinearWeights::bytes() const { return matrix.bytes() + Bytes(row_scales) + Bytes(bias); }
 uint64_t LstmWeights::bytes() const {
-  return x.bytes() + h.bytes() + Bytes(row_scales) + Bytes(bias);
+  return x.bytes() + h.bytes() + Bytes(row_scales) + Bytes(h_row_scales) + Bytes(bias);
 }
 uint64_t OutputWeights::bytes() const {
   return matrix.bytes() + Bytes(bias) + ScaleBytes(matrix.kind);
@@ -150,7 +200,8 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   const size_t vocabulary = static_cast<size_t>(config.vocabulary_size);
   const Packer packer(model.tensors);
   CpuWeights weights;
-  weights.embedding = packer.Embedding(config.embedding, embedding);
+  const bool tied = config.output_embedding == MatrixKind::kTied;
+  weights.embedding = packer.Embedding(config.embedding, embedding, tied);
   weights.input_projection =
       packer.Linear("input_projection", config.input_projection, hidden, embedding);
   for (int layer = 0; layer < config.layers; ++layer) {
@@ -159,8 +210,10 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   weights.output_projection =
       packer.Linear("output_projection", config.output_projection, embedding, hidden);
   weights.output.matrix =
-      packer.Matrix("output_embedding.weight", config.output_embedding, vocabulary, embedding);
-  if (config.output_embedding == MatrixKind::kBinary) {
+      tied ? packer.Matrix("embedding.weight", config.embedding, vocabulary, embedding)
+           : packer.Matrix("output_embedding.weight", config.output_embedding, vocabulary,
+                           embedding);
+  if (weights.output.matrix.kind == MatrixKind::kBinary) {
     weights.output.scale = packer.Scalar("output_embedding.scale");
   }
   if (config.output_bias) weights.output.bias = packer.Rows("output_bias");

@@ -20,23 +20,24 @@ struct PackedMatrix {
   AlignedBuffer<float> floats;    // kFloat: [row_panels][columns][16].
   AlignedBuffer<uint64_t> words;  // kBinary: [row_panels][groups].
 
+  // One row: the values of a float matrix, or +1 and -1.
+  void FloatRow(size_t row, float* values) const;
+  void SignRow(size_t row, int8_t* signs) const;
   size_t row_panels() const;
   size_t groups() const;  // Of four columns.
   uint64_t bytes() const;
 };
 
-// A lookup table, in the file's row-major layout.
+// A lookup table, in the file's row-major layout; or nothing but its scale when the output matrix
+// is tied to it and holds the values.
 struct EmbeddingTable {
   MatrixKind kind = MatrixKind::kNone;
   size_t columns = 0;
   AlignedBuffer<float> floats;  // kFloat: [V, E].
   AlignedBuffer<uint8_t> bits;  // kBinary: [V, ceil(E / 8)].
   float scale = 1.0f;           // kBinary.
+  bool tied = false;
 
-  // E values of a token's row: floats, or +scale and -scale.
-  void Row(TokenId token, float* values) const;
-  // kBinary: the row as +1 and -1, without its scale.
-  void Signs(TokenId token, int8_t* signs) const;
   uint64_t bytes() const;
 };
 
@@ -50,9 +51,12 @@ struct LinearWeights {
 };
 
 struct LstmWeights {
-  PackedMatrix x;                   // [4H, input].
-  PackedMatrix h;                   // [4H, H].
-  AlignedBuffer<float> row_scales;  // kBinary: of the rows of both.
+  PackedMatrix x;  // [4H, input].
+  PackedMatrix h;  // [4H, H].
+  // kBinary: of the rows of both; or, with a scale a matrix or with gains, of the rows of x, and
+  // those of h.
+  AlignedBuffer<float> row_scales;
+  AlignedBuffer<float> h_row_scales;  // Empty where row_scales serves both.
   AlignedBuffer<float> bias;
 
   uint64_t bytes() const;
@@ -72,6 +76,11 @@ struct CpuWeights {
   std::vector<LstmWeights> lstm;
   LinearWeights output_projection;
   OutputWeights output;
+
+  // E values of a token's row of the input table: floats, or +scale and -scale.
+  void EmbeddingRow(TokenId token, float* values) const;
+  // Of a binary table: the row as +1 and -1, without its scale.
+  void EmbeddingSigns(TokenId token, int8_t* signs) const;
 
   // Bytes of everything above.
   uint64_t bytes() const;

@@ -28,6 +28,8 @@ struct Case {
   int layers = 1;
   int planes = 1;
   bool output_bias = false;
+  bool tied = false;
+  ScaleKind scale = ScaleKind::kPerRow;
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -46,6 +48,14 @@ const Case kCases[] = {
     {"bllm_no_i", "bllm-no-i", 300, 7, 7},
     {"bllm_no_o", "bllm-no-o", 300, 20, 20},
     {"bllm_no_io", "bllm-no-io", 300, 24, 24, 2, 2},
+    {"bllm_per_matrix", "bllm", 300, 30, 21, 2, 1, false, false, ScaleKind::kPerMatrix},
+    {"lstm_tied", "lstm", 515, 21, 21, 1, 1, true, true},
+    {"belm_tied", "belm", 515, 30, 21, 1, 1, false, true},
+    {"bllm_tied", "bllm", 700, 33, 40, 1, 2, true, true},
+    {"bw_lstm", "bw-lstm", 300, 21, 21, 2, 1, true, false, ScaleKind::kPerMatrix},
+    {"bw_lstm_planes", "bw-lstm", 300, 65, 65, 1, 2, false, true, ScaleKind::kPerMatrix},
+    {"xnor_lstm", "xnor-lstm", 300, 40, 40, 2, 1, false, false, ScaleKind::kPerMatrix},
+    {"xnor_lstm_bn", "xnor-lstm-bn", 300, 65, 65, 1, 2, true, false, ScaleKind::kPerMatrix},
 };
 
 // "reference", or a level of cpu::Narrow.
@@ -57,6 +67,8 @@ Model MakeModel(const Case& c) {
   config.layers = c.layers;
   config.activation_planes = c.planes;
   config.output_bias = c.output_bias;
+  config.scale = c.scale;
+  if (c.tied) config.output_embedding = MatrixKind::kTied;
   return RandomModel(config, 11);
 }
 

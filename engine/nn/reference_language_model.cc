@@ -47,7 +47,7 @@ struct Linear {
 };
 
 struct Lstm {
-  Matrix x;
+  Matrix x;  // With its scales and gains.
   Matrix h;
   Vector bias;
 };
@@ -73,17 +73,16 @@ class ReferenceLanguageModel final : public LanguageModel {
     }
     for (int layer = 0; layer < c.layers; ++layer) {
       const std::string prefix = absl::StrFormat("lstm.%d.", layer);
-      const std::string scale = prefix + "scale";
-      const size_t input = static_cast<size_t>(c.LstmInputSize(layer));
-      lstm_.push_back({.x = Load(prefix + "weight_x", scale, 4 * hidden_, input),
-                       .h = Load(prefix + "weight_h", scale, 4 * hidden_, hidden_),
+      lstm_.push_back({.x = LoadGates(prefix, "x", static_cast<size_t>(c.LstmInputSize(layer))),
+                       .h = LoadGates(prefix, "h", hidden_),
                        .bias = LoadVector(prefix + "bias")});
     }
     if (c.output_projection != MatrixKind::kNone) {
       output_projection_ = LoadLinear("output_projection", embedding_, hidden_);
     }
-    output_.weight =
-        Load("output_embedding.weight", "output_embedding.scale", vocabulary_, embedding_);
+    const bool tied = c.output_embedding == MatrixKind::kTied;
+    output_.weight = Load(tied ? "embedding.weight" : "output_embedding.weight",
+                          "output_embedding.scale", vocabulary_, embedding_);
     output_.bias = c.output_bias ? LoadVector("output_bias") : Vector(vocabulary_, 0.0);
   }
 
@@ -138,6 +137,26 @@ class ReferenceLanguageModel final : public LanguageModel {
     return matrix;
   }
 
+  // W_x or W_h, by "x" or "h", with what a batch norm multiplies its product with.
+  Matrix LoadGates(const std::string& prefix, const std::string& input, size_t columns) const {
+    const bool shared = config().scale == ScaleKind::kPerRow;
+    Matrix matrix = Load(prefix + "weight_" + input, prefix + (shared ? "scale" : "scale_" + input),
+                         4 * hidden_, columns);
+    if (config().norm == NormKind::kBatch) {
+      const Vector gain = LoadVector(prefix + "gain_" + input);
+      for (size_t i = 0; i < matrix.values.size(); ++i) matrix.values[i] *= gain[i % matrix.rows];
+    }
+    return matrix;
+  }
+
+  // The input of a product: itself, or its sign ([ZT] section 3.1).
+  Vector Activation(Vector x) const {
+    if (config().activation == ActivationKind::kSign) {
+      for (double& value : x) value = value > 0 ? 1.0 : -1.0;
+    }
+    return x;
+  }
+
   Linear LoadLinear(const std::string& name, size_t rows, size_t columns) const {
     return {.weight = Load(name + ".weight", name + ".scale", rows, columns),
             .bias = LoadVector(name + ".bias")};
@@ -157,10 +176,10 @@ class ReferenceLanguageModel final : public LanguageModel {
     for (size_t layer = 0; layer < lstm_.size(); ++layer) {
       const size_t offset = layer * 2 * hidden_;
       Vector gates = lstm_[layer].bias;
-      lstm_[layer].x.AddProduct(x, &gates);
-      if (state != nullptr) {
-        lstm_[layer].h.AddProduct(Vector(state + offset, state + offset + hidden_), &gates);
-      }
+      lstm_[layer].x.AddProduct(Activation(std::move(x)), &gates);
+      Vector previous_h(hidden_);
+      if (state != nullptr) previous_h.assign(state + offset, state + offset + hidden_);
+      lstm_[layer].h.AddProduct(Activation(std::move(previous_h)), &gates);
       Vector h(hidden_);
       for (size_t j = 0; j < hidden_; ++j) {
         const double previous = state == nullptr ? 0.0 : state[offset + hidden_ + j];

@@ -54,7 +54,9 @@ TEST(ModelLoadingTest, ErrorsNameTheDirectory) {
   const TemporaryDirectory directory;
   EXPECT_THAT(LoadLanguageModel(directory.Path("none")),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(directory.Path("none"))));
-  const Model model = RandomModel(TinyConfig("xnor-lstm", 40, 8, 8), 3);
+  ModelConfig unservable = TinyConfig("bllm", 40, 8, 8);
+  unservable.bit_planes = 3;
+  const Model model = RandomModel(unservable, 3);
   ASSERT_THAT(WriteModel(model, directory.Path("x")), IsOk());
   EXPECT_THAT(LoadLanguageModel(directory.Path("x")),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(directory.Path("x"))));

@@ -40,7 +40,8 @@ std::vector<TokenizedSentence> MakeSentences(const Model& model) {
 }
 
 TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
-  const bool square = std::string(GetParam()) == "lstm";
+  // Without projections the embedding has the LSTM's size.
+  const bool square = PresetConfig(GetParam())->output_projection == MatrixKind::kNone;
   ModelConfig config = TinyConfig(GetParam(), 600, square ? 19 : 9, 19);
   auto model = std::make_shared<const Model>(RandomModel(config, 4));
   const std::vector<TokenizedSentence> sentences = MakeSentences(*model);
@@ -99,8 +100,14 @@ TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, SameBitsTest, testing::Values("lstm", "belm", "bllm"),
-                         [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Presets, SameBitsTest,
+                         testing::Values("lstm", "belm", "bllm", "bllm-no-io", "bw-lstm",
+                                         "xnor-lstm", "xnor-lstm-bn"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace bitlm

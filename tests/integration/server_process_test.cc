@@ -91,13 +91,15 @@ TEST(ServerProcessTest, ABadModelStopsTheStartUnlessAllowed) {
 
 TEST(ServerProcessTest, AModelThatCannotBeServedYetIsKnown) {
   TinyRepository repository;
-  const Model model = RandomModel(TinyConfig("xnor-lstm", 50, 20, 20), 1);
+  ModelConfig config = TinyConfig("bllm", 50, 20, 20);
+  config.bit_planes = 2;
+  const Model model = RandomModel(config, 1);
   ASSERT_THAT(WriteModel(model, repository.ModelDirectory(5)), IsOk());
   RunningServer server(repository.path(), {"--allow-failed-models"});
   const client::Client client({.target = server.target()});
   EXPECT_THAT(client.Score({"w1"}), IsOk());  // The highest that is served.
   const absl::Status status = client.Score({"w1"}, {.model_version = 5}).status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("scale: ")));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("bit_planes: ")));
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr(repository.path())));
 }
 

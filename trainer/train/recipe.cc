@@ -226,11 +226,19 @@ absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
 absl::Status CheckTrainable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
   BITLM_RETURN_IF_ERROR(CheckServable(config));
-  for (const auto& [set, name] : {std::pair(config.output_bias, "output_bias"),
-                                  std::pair(config.self_normalized, "self_normalized")}) {
+  const bool scaled = config.recurrent == MatrixKind::kBinary ||
+                      config.input_projection == MatrixKind::kBinary ||
+                      config.output_projection == MatrixKind::kBinary;
+  for (const auto& [set, name] :
+       {std::pair(config.output_bias, "output_bias"),
+        std::pair(config.self_normalized, "self_normalized"),
+        std::pair(config.output_embedding == MatrixKind::kTied, "output_embedding"),
+        std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
+        std::pair(config.activation != ActivationKind::kReal, "activation"),
+        std::pair(config.norm != NormKind::kNone, "norm")}) {
     if (set) {
       return absl::FailedPreconditionError(
-          absl::StrFormat("%s: this version does not train it", name));
+          absl::StrFormat("model.%s: this version does not train it", name));
     }
   }
   return absl::OkStatus();

@@ -320,6 +320,24 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
   }
 }
 
+TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
+  for (const auto& [preset, option] :
+       {std::pair("bw-lstm", "model.scale"), std::pair("xnor-lstm", "model.scale")}) {
+    ModelConfig config = PresetConfig(preset).value();
+    config.hidden_size = config.embedding_size = 8;
+    config.vocabulary_size = 10;
+    const absl::Status status = CheckTrainable(config);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(option));
+  }
+  ModelConfig config = PresetConfig("bllm").value();
+  config.hidden_size = config.embedding_size = 8;
+  config.vocabulary_size = 10;
+  EXPECT_TRUE(CheckTrainable(config).ok());
+  config.output_embedding = MatrixKind::kTied;
+  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+}
+
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
   const auto recipe = ParseRecipe(
       "name = x  # a name\ndata.train = a b\ndata.valid = v\nmodel.preset = "

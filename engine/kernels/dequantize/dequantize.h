@@ -15,6 +15,7 @@ namespace bitlm {
 //   a = fma(h_scales[b], float(h_sums[b][r]), a)      when h_sums is given
 //   y = fma(row_scales[r], a, bias[r])                when row_scales is given (0 without bias)
 //   y = a + bias[r]                                   when it is not; y = a without bias as well
+// `accumulate`: the y of a call before stands for the bias, which is not read.
 struct DequantizeArgs {
   const int32_t* x_sums = nullptr;    // [batch][sums_stride].
   const float* x_scales = nullptr;    // [batch].
@@ -22,10 +23,11 @@ struct DequantizeArgs {
   const float* h_scales = nullptr;    // [batch]; with h_sums.
   const float* row_scales = nullptr;  // [rows] or null.
   const float* bias = nullptr;        // [rows] or null.
+  bool accumulate = false;
   size_t rows = 0;
   size_t sums_stride = 0;
   size_t batch = 0;
-  float* out = nullptr;  // [batch][out_stride]; out.
+  float* out = nullptr;  // [batch][out_stride]; out, with `accumulate` also in.
   size_t out_stride = 0;
 };
 

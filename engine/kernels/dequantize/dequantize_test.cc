@@ -32,11 +32,15 @@ TEST(DequantizeTest, FollowsTheFormulaInEveryVariant) {
       row_scales[r] = uniform(random);
       bias[r] = uniform(random);
     }
-    for (int options = 0; options < 8; ++options) {
+    for (int options = 0; options < 16; ++options) {
       const bool with_h = options & 1, with_scales = options & 2, with_bias = options & 4;
+      const bool accumulate = options & 8;
       for (const Variant<DequantizeFn>& variant : DequantizeVariants()) {
         if (!CanRun(variant)) continue;
         GuardedArray<float> out(kBatch * stride);
+        for (size_t b = 0; b < kBatch && accumulate; ++b) {
+          for (size_t r = 0; r < rows; ++r) out[b * stride + r] = static_cast<float>(b * r) - 3.5f;
+        }
         std::vector<float> expected = out.values();
         variant.run({.x_sums = x_sums.data(),
                      .x_scales = x_scales.data(),
@@ -44,6 +48,7 @@ TEST(DequantizeTest, FollowsTheFormulaInEveryVariant) {
                      .h_scales = with_h ? h_scales.data() : nullptr,
                      .row_scales = with_scales ? row_scales.data() : nullptr,
                      .bias = with_bias ? bias.data() : nullptr,
+                     .accumulate = accumulate,
                      .rows = rows,
                      .sums_stride = stride,
                      .batch = kBatch,
@@ -53,10 +58,10 @@ TEST(DequantizeTest, FollowsTheFormulaInEveryVariant) {
           for (size_t r = 0; r < rows; ++r) {
             float a = x_scales[b] * static_cast<float>(x_sums[b * stride + r]);
             if (with_h) a = std::fma(h_scales[b], static_cast<float>(h_sums[b * stride + r]), a);
-            const float shift = with_bias ? bias[r] : 0.0f;
+            const float shift = accumulate ? expected[b * stride + r] : with_bias ? bias[r] : 0.0f;
             if (with_scales) {
               a = std::fma(row_scales[r], a, shift);
-            } else if (with_bias) {
+            } else if (with_bias || accumulate) {
               a += shift;
             }
             expected[b * stride + r] = a;

@@ -12,10 +12,11 @@ void Dequantize(const DequantizeArgs& args) {
     for (size_t r = 0; r < args.rows; ++r) {
       float a = args.x_scales[b] * static_cast<float>(x_sums[r]);
       if (h_sums != nullptr) a = std::fma(args.h_scales[b], static_cast<float>(h_sums[r]), a);
+      const float* bias = args.accumulate ? out : args.bias;
       if (args.row_scales != nullptr) {
-        a = std::fma(args.row_scales[r], a, args.bias == nullptr ? 0.0f : args.bias[r]);
-      } else if (args.bias != nullptr) {
-        a += args.bias[r];
+        a = std::fma(args.row_scales[r], a, bias == nullptr ? 0.0f : bias[r]);
+      } else if (bias != nullptr) {
+        a += bias[r];
       }
       out[r] = a;
     }
