@@ -59,10 +59,12 @@ Optimizer::Optimizer(const OptimizerOptions& options, std::vector<Parameter<floa
 double Optimizer::GradientNorm() const {
   double total = 0;
   for (const Parameter<float>* parameter : parameters_) {
+    // All the same they must be finite.
+    const double weight = parameter->binary() && !options_.clip_latent ? 0 : 1;
     const float* gradient = parameter->gradient.data();
     if (parameter->sparse) {
       for (const int32_t row : parameter->touched_rows) {
-        total += SumOfSquares(gradient + row * parameter->cols, parameter->cols);
+        total += weight * SumOfSquares(gradient + row * parameter->cols, parameter->cols);
       }
       continue;
     }
@@ -72,7 +74,7 @@ double Optimizer::GradientNorm() const {
       const int64_t first = static_cast<int64_t>(piece) * kPiece;
       sums[piece] = SumOfSquares(gradient + first, std::min(kPiece, parameter->size() - first));
     });
-    for (const double sum : sums) total += sum;
+    for (const double sum : sums) total += weight * sum;
   }
   return std::sqrt(total);
 }
@@ -81,6 +83,7 @@ void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
                        float gradient_factor) {
   Parameter<float>& p = *parameters_[index];
   if (p.binary()) rate *= static_cast<float>(options_.latent_lr_scale);
+  if (p.binary() && !options_.clip_latent) gradient_factor = 1;
   const float limit = p.binary() ? p.alpha : INFINITY;
   const float decay =
       p.binary() || p.rows == 1 ? 1.0f : 1.0f - rate * static_cast<float>(options_.weight_decay);

@@ -17,6 +17,8 @@ struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
   double clip_norm =
       5;  // Gradients are scaled down to this joint 2-norm; 0 = not. Over all parameters.
+  bool clip_latent = true;  // Whether latent binary weights are among those parameters; if not,
+                            // they are not scaled, either (Hou et al. 2019).
   double beta1 = 0.9;  // Adam (Kingma and Ba 2015).
   double beta2 = 0.999;
   double epsilon = 1e-8;

@@ -72,6 +72,21 @@ TEST(OptimizerTest, ClipsByTheJointNorm) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(below.matrix.value[i], free.matrix.value[i]);
 }
 
+TEST(OptimizerTest, LatentWeightsMayBeLeftOutOfClipping) {
+  ThreadPool pool(1);
+  Parameters p;
+  for (float& g : p.binary.gradient.span()) g = 0.05f;
+  OptimizerOptions options = kPlainSgd;
+  options.clip_latent = false;
+  // Three pairs of 0.02 and -0.04.
+  options.clip_norm = std::sqrt(3 * (0.02 * 0.02 + 0.04 * 0.04)) / 2;
+  ASSERT_TRUE(Optimizer(options, p.all(), &pool).Step(1).ok());
+  EXPECT_NEAR(p.matrix.value[0], 0.1f - 0.01f, 1e-7);
+  EXPECT_NEAR(p.binary.value[0], 0.1f - 0.05f, 1e-7);
+  p.binary.gradient[1] = NAN;
+  EXPECT_FALSE(Optimizer(options, p.all(), &pool).Step(1).ok());
+}
+
 // Kingma and Ba 2015, Algorithm 1, two steps by hand.
 TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
   ThreadPool pool(1);

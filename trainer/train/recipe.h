@@ -32,8 +32,8 @@ struct Recipe {
   NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
   DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
                                // .variational (true, false)
-  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
-                               // weight_decay, latent_lr_scale
+  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, clip_latent, adam.beta1,
+                               // adam.beta2, adam.epsilon, weight_decay, latent_lr_scale
   ScheduleOptions
       schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
