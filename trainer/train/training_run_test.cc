@@ -176,7 +176,8 @@ INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest, testing::Values("lstm",
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   for (const char* optimizer :
-       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n"}) {
+       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
+        "optimizer = novograd\nlearning_rate = 0.003\n"}) {
     const Recipe recipe = MakeRecipe("bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
@@ -305,7 +306,7 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
   for (const auto& [text, fragment] : std::vector<std::pair<std::string, std::string>>{
            {"name = x\nlearning_rat = 1\n", "r: line 2: learning_rat: unknown key"},
            {"learning_rate = fast\n", "r: line 1: learning_rate: \"fast\": expected a number"},
-           {"optimizer = lion\n", "expected one of: adam, sgd"},
+           {"optimizer = lion\n", "expected one of: adam, novograd, sgd"},
            {"name = english v2\n", "name: \"english v2\": expected a name of letters"},
            {"name = ..\n", "name: \"..\": expected a name of letters"},
            {"name x\n", "r: line 1: expected \"key = value\""},
