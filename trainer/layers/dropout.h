@@ -1,6 +1,6 @@
 // Dropout (Srivastava et al. 2014) on non-recurrent connections (Zaremba et al. 2014); its
 // variational form (Gal and Ghahramani 2016), whose mask is the same at all time steps of a
-// segment; and dropout of whole words of the input (the same, section 4.2 of Merity et al. 2018).
+// segment; and dropout of whole words of the input (the same; Merity et al. 2018, section 4.3).
 #pragma once
 
 #include <cstdint>
