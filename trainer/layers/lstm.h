@@ -59,6 +59,7 @@ class LstmLayer {
   Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer.
   bool binary() const { return weight_x_.parameter.binary(); }
   int64_t inputs() const { return weight_x_.parameter.rows; }
+  const Real* h_before() const { return h_in_.data(); }  // h_{t-1} of the last Forward, [rows, H].
 
   // `dropped`: DropConnect of W_h in this step.
   void Pack(const DropoutMask& dropped = {}) {

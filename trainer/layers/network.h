@@ -78,9 +78,16 @@ class Network {
   // Sum of -log p over the scored targets, nats. `state` is carried from segment to segment.
   double Loss(const Batch& batch, State* state);
   // The same in training, and the gradients of gradient_scale * loss. `dropout_key` selects this
-  // step's masks; Pack() has had the same.
+  // step's masks; Pack() has had the same. With a teacher, whose z is of the same batch, the
+  // gradients are those of (1 - weight) * loss + weight * (cross entropy with its distributions).
   double LossAndGradient(const Batch& batch, const DropoutRates& dropout, uint64_t dropout_key,
-                         Real gradient_scale, State* state);
+                         Real gradient_scale, State* state, const Teacher<Real>& teacher = {});
+  // What a student needs of this network as the teacher: z of the batch, valid until the next pass.
+  Teacher<Real> Teach(const Batch& batch, Real weight, State* state);
+  const Real* lstm_input(size_t layer) const { return x_[layer].data(); }  // Of the last pass.
+  // Of the last LossAndGradient with a teacher that computed every word: the sum of the cross
+  // entropies with its distributions, nats.
+  double distillation_loss() const { return distillation_loss_; }
 
  private:
   // Numbers of masks: inputs and outputs of LSTM layers from 0.
@@ -112,7 +119,9 @@ class Network {
   std::vector<std::unique_ptr<LstmLayer<Backend>>> lstm_;
   std::optional<OutputLayer<Backend>> output_;
   std::optional<SampledOutputLayer<Backend>> sampled_;
+  std::optional<SoftTargets<Backend>> soft_;  // Of the one teacher, which does not change.
   bool sampling_ = false;
+  double distillation_loss_ = 0;
 
   AlignedBuffer<Real> embedded_;                 // [rows, E]
   std::vector<AlignedBuffer<Real>> x_;           // Input of each LSTM layer, after dropout.
@@ -244,17 +253,34 @@ double Network<Backend>::Loss(const Batch& batch, State* state) {
 }
 
 template <typename Backend>
+Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, Real weight,
+                                                        State* state) {
+  Forward(batch, {}, 0, state);
+  return {.z = z(), .table = &output_->table(), .weight = weight};
+}
+
+template <typename Backend>
 double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates& dropout,
-                                         uint64_t dropout_key, Real gradient_scale, State* state) {
+                                         uint64_t dropout_key, Real gradient_scale, State* state,
+                                         const Teacher<Real>& teacher) {
   Forward(batch, dropout, dropout_key, state);
   Real* gradient = gradient_a_.data();
   Real* other = gradient_b_.data();
   double loss = 0;
   if (!sampling_ ||
-      !sampled_->LossAndGradient(z(), targets_, Combine(dropout_key, kSoftmaxSample),
+      !sampled_->LossAndGradient(z(), targets_, teacher, Combine(dropout_key, kSoftmaxSample),
                                  gradient_scale, gradient, &output_->table(), &loss)) {
     if (sampling_) output_->Pack();
+    output_->set_hard_weight(1 - teacher.weight);
     loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient);
+    if (teacher.weight > 0) {
+      if (!soft_) {
+        soft_.emplace(backend_, rows_, teacher.table->rows, config_.vocabulary_size);
+        soft_->Pack(*teacher.table);
+      }
+      distillation_loss_ = output_->Distill(z(), teacher.z, targets_.data(), gradient_scale,
+                                            teacher.weight, &*soft_, gradient);
+    }
   }
   if (output_projection_) {
     output_projection_->Backward(hidden_[0].data(), gradient, other);

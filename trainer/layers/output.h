@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/layers/parameter.h"
+#include "trainer/layers/soft_targets.h"
 
 namespace bitlm::trainer {
 
@@ -89,6 +90,39 @@ class OutputLayer {
     return loss;
   }
 
+  // After LossAndGradient for the same rows, and with set_hard_weight: adds the gradients of
+  // gradient_scale * weight * H(p, q), p the teacher's distributions and q ours, as far as they
+  // depend on p; what H has of q alone is in LossAndGradient's. With e' = exp(logit) of the teacher
+  // and g = gradient_scale * weight / sum':
+  //
+  //   dC/dz -= g * (e' W_y),   dC/dW_y -= (g * z)^T e'
+  //
+  // Returns the sum of H(p, q) over the scored rows, nats; without the constant of weighted words.
+  double Distill(const Real* z, const Real* teacher_z, const int32_t* targets, Real gradient_scale,
+                 Real weight, SoftTargets<Backend>* teacher, Real* z_gradient) {
+    if (soft_gradient_.size() == 0) {
+      soft_gradient_ = AlignedBuffer<Real>(z_scaled_.size());
+      soft_sums_.resize(sums_.size());
+      soft_losses_.resize(sums_.size());
+    }
+    backend_.pool()->ParallelFor(static_cast<size_t>(pieces_), [&](size_t piece) {
+      const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
+      const int64_t count = std::min(piece_rows_, rows_ - row);
+      teacher->SetRows(teacher_z, row, count);
+      AddExponentials(teacher->z_left(), teacher->forward(), nullptr, row, count, &soft_sums_,
+                      soft_gradient_.data(), &scratch_[piece]);
+      ApplySoftSums(z, targets, gradient_scale * weight, row, count, z_gradient);
+    });
+    backend_.SetLeftTransposed(z_scaled_.data(), rows_, table_.rows, &z_transposed_);
+    backend_.MultiplyAll(z_transposed_, e_, table_.gradient.data(), table_.cols, true);
+    double loss = 0;
+    for (const double of_row : soft_losses_) loss += of_row;
+    return loss;
+  }
+
+  // The share of the words of the text in the targets; the rest is Distill's. 1 at first.
+  void set_hard_weight(Real weight) { hard_weight_ = weight; }
+
   // Words from `first` on, a multiple of kTileWords, count exp(log_weight) times in the sums.
   void SetWeight(int64_t first, Real log_weight) {
     weighted_from_ = first;
@@ -110,7 +144,10 @@ class OutputLayer {
     backend_.pool()->ParallelFor(static_cast<size_t>(pieces_), [&](size_t piece) {
       const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
       const int64_t count = std::min(piece_rows_, rows_ - row);
-      AddExponentials(z, targets, row, count, z_gradient, &scratch_[piece]);
+      // alpha is applied to z, which is smaller than the logits.
+      backend_.SetLeftRows(z + row * table_.rows, count, table_.rows,
+                           table_.binary() ? column_scale_.data() : nullptr, row, &z_left_);
+      AddExponentials(z_left_, forward_, targets, row, count, &sums_, z_gradient, &scratch_[piece]);
       if (z_gradient != nullptr) ApplySums(z, targets, gradient_scale, row, count, z_gradient);
     });
     double loss = 0;
@@ -120,20 +157,19 @@ class OutputLayer {
     return loss;
   }
 
-  // Sums, e, and e W_y^signs (into z_gradient) of rows [row, row + count).
-  void AddExponentials(const Real* z, const int32_t* targets, int64_t row, int64_t count,
-                       Real* z_gradient, Scratch* scratch) {
+  // Sums, e, and e W_y^signs (into `out` [rows, E], unless null) of rows [row, row + count) of the
+  // logits left * forward; `targets`, unless null: their logits are kept.
+  void AddExponentials(const typename Backend::Left& left, const typename Backend::Right& forward,
+                       const int32_t* targets, int64_t row, int64_t count,
+                       std::vector<double>* sums, Real* out, Scratch* scratch) {
     const int64_t size = table_.rows;
-    std::fill_n(sums_.data() + row, count, 0.0);
-    // alpha is applied to z, which is smaller than the logits.
-    backend_.SetLeftRows(z + row * size, count, size,
-                         table_.binary() ? column_scale_.data() : nullptr, row, &z_left_);
+    std::fill_n(sums->data() + row, count, 0.0);
     for (size_t tile = 0; tile < backward_.size(); ++tile) {
       const int64_t column = static_cast<int64_t>(tile) * kTileWords;
       const int64_t cols = backward_[tile].rows;
       Real* logits = scratch->logits.data();
-      backend_.Multiply(z_left_, row, count, forward_, column, cols, logits, cols, false);
-      for (int64_t r = 0; r < count; ++r) {
+      backend_.Multiply(left, row, count, forward, column, cols, logits, cols, false);
+      for (int64_t r = 0; targets != nullptr && r < count; ++r) {
         const int64_t target = targets[row + r] - column;
         if (target >= 0 && target < cols)
           // Clamped as the exponentials are: a network that has diverged must not look good.
@@ -144,12 +180,11 @@ class OutputLayer {
         for (int64_t i = 0; i < count * cols; ++i) logits[i] += log_weight_;
       }
       typename Backend::Left* e = tile + 1 < backward_.size() ? &scratch->e : &scratch->e_last;
-      const bool gradient = z_gradient != nullptr;
-      backend_.ExpTile(logits, count, cols, sums_.data() + row, column, row, gradient ? e : nullptr,
+      const bool gradient = out != nullptr;
+      backend_.ExpTile(logits, count, cols, sums->data() + row, column, row, gradient ? e : nullptr,
                        gradient ? &e_ : nullptr);
       if (gradient) {
-        backend_.Multiply(*e, 0, count, backward_[tile], 0, size, z_gradient + row * size, size,
-                          tile > 0);
+        backend_.Multiply(*e, 0, count, backward_[tile], 0, size, out + row * size, size, tile > 0);
       }
     }
   }
@@ -173,10 +208,36 @@ class OutputLayer {
         scaled[c] = f * z[r * size + c];
       }
       backend_.AddRightRow(backward_[static_cast<size_t>(target / kTileWords)], target % kTileWords,
-                           -gradient_scale * factor_, dz);
-      backend_.SetRightEntry(
-          r, target,
-          static_cast<Real>(std::exp(static_cast<double>(target_logits_[at])) - sums_[at]), &e_);
+                           -gradient_scale * hard_weight_ * factor_, dz);
+      backend_.SetRightEntry(r, target,
+                             static_cast<Real>(std::exp(static_cast<double>(target_logits_[at])) -
+                                               static_cast<double>(hard_weight_) * sums_[at]),
+                             &e_);
+    }
+  }
+
+  void ApplySoftSums(const Real* z, const int32_t* targets, Real gradient_scale, int64_t row,
+                     int64_t count, Real* z_gradient) {
+    const int64_t size = table_.rows;
+    for (int64_t r = row; r < row + count; ++r) {
+      const auto at = static_cast<size_t>(r);
+      Real* scaled = z_scaled_.data() + r * size;
+      soft_losses_[at] = 0;
+      if (targets[r] < 0) {
+        std::fill(scaled, scaled + size, Real(0));
+        continue;
+      }
+      // The mean of W_y's rows under p, and with it the mean logit.
+      const Real* mean = soft_gradient_.data() + r * size;
+      const Real g = gradient_scale / static_cast<Real>(soft_sums_[at]);
+      double logit = 0;
+      for (int64_t c = 0; c < size; ++c) {
+        logit += static_cast<double>(mean[c]) * static_cast<double>(z[r * size + c]);
+        z_gradient[r * size + c] -= g * factor_ * mean[c];
+        scaled[c] = -g * z[r * size + c];
+      }
+      soft_losses_[at] =
+          std::log(sums_[at]) - logit * static_cast<double>(factor_) / soft_sums_[at];
     }
   }
 
@@ -196,6 +257,9 @@ class OutputLayer {
   std::vector<double> sums_;
   std::vector<Real> target_logits_;
   std::vector<Scratch> scratch_;
+  Real hard_weight_ = 1;
+  AlignedBuffer<Real> soft_gradient_;  // e' W_y^signs
+  std::vector<double> soft_sums_, soft_losses_;
 };
 
 }  // namespace bitlm::trainer

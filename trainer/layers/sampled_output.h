@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -88,10 +89,11 @@ class SampledOutputLayer {
         places_(static_cast<size_t>(rows)) {}
 
   // As OutputLayer's, with an estimate of the loss and its exact gradients; sets those of `table`
-  // [E, V]. False, with nothing done, when the targets have too many distinct words.
-  bool LossAndGradient(const Real* z, std::span<const int32_t> targets, uint64_t key,
-                       Real gradient_scale, Real* z_gradient, Parameter<Real>* table,
-                       double* loss) {
+  // [E, V]. False, with nothing done, when the targets have too many distinct words. With a
+  // teacher both distributions are over the sample.
+  bool LossAndGradient(const Real* z, std::span<const int32_t> targets,
+                       const Teacher<Real>& teacher, uint64_t key, Real gradient_scale,
+                       Real* z_gradient, Parameter<Real>* table, double* loss) {
     if (!sample_.Choose(targets, key)) return false;
     for (size_t r = 0; r < places_.size(); ++r) {
       places_[r] = targets[r] < 0 ? -1 : sample_.Place(targets[r]);
@@ -105,7 +107,17 @@ class SampledOutputLayer {
     });
     inner_.Pack();
     inner_.SetWeight(sample_.half(), static_cast<Real>(sample_.log_weight()));
+    inner_.set_hard_weight(1 - teacher.weight);
     *loss = inner_.LossAndGradient(z, places_.data(), gradient_scale, z_gradient);
+    if (teacher.weight > 0) {
+      if (!soft_) {
+        soft_.emplace(backend_, static_cast<int64_t>(places_.size()), teacher.table->rows,
+                      static_cast<int64_t>(words.size()));
+      }
+      soft_->PackColumns(*teacher.table, words);
+      inner_.Distill(z, teacher.z, places_.data(), gradient_scale, teacher.weight, &*soft_,
+                     z_gradient);
+    }
     backend_.pool()->ParallelFor(static_cast<size_t>(table->rows), [&](size_t row) {
       const Real* from = part.gradient.data() + static_cast<int64_t>(row) * part.cols;
       Real* to = table->gradient.data() + static_cast<int64_t>(row) * table->cols;
@@ -120,6 +132,7 @@ class SampledOutputLayer {
   VocabularySample sample_;
   OutputLayer<Backend> inner_;
   std::vector<int32_t> places_;
+  std::optional<SoftTargets<Backend>> soft_;
 };
 
 }  // namespace bitlm::trainer

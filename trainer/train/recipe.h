@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/model/model_config.h"
+#include "trainer/init/initialize.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/schedule.h"
@@ -41,15 +42,14 @@ struct Recipe {
   double sampled_part = 0.8;
   double epochs = 20;             // epochs: may be a fraction
   int validations_per_epoch = 1;  // validations_per_epoch
-  // init.uniform: float matrices uniform in [-x, x]; 0 = N(0, sqrt(1/H)) as [LCY18] section 3.2.
-  // Latent binary matrices always the latter.
-  double init_uniform = 0;
-  double forget_bias = 0;  // init.forget_bias
-  // init.gamma_input, init.gamma_output: gamma of a binary projection, at the start. Binary
-  // embeddings are small (1 / sqrt(H)): exp(gamma) brings what follows to a useful size. A float
-  // projection starts from its random weights times exp(gamma).
-  double gamma_input = 0;
-  double gamma_output = 0;
+  InitialValues initial;          // init.uniform, .forget_bias, .gamma_input, .gamma_output
+  // init.model: directory of a trained model to start from instead, see from_model.h.
+  std::string initial_model;
+  // distillation.model: directory of a trained model that teaches this one, and
+  // distillation.weight: the share of its distributions in the loss, see soft_targets.h. The
+  // dropout is the pupil's alone.
+  std::string teacher_model;
+  double distillation_weight = 0.5;
   uint64_t seed = 1;                   // seed
   double checkpoint_interval_s = 120;  // checkpoint_seconds
   // temperature (1, tuned): tuned = at export, the logits are multiplied with the factor that gives

@@ -72,9 +72,11 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
       TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
   if (options.existing_only) return run;
+  BITLM_RETURN_IF_ERROR(run->MakeTeacher());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
+    BITLM_RETURN_IF_ERROR(run->Initialize());
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
         run->Path("log.csv"),
@@ -114,41 +116,6 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       state_(network_.ZeroState()) {
   total_steps_ =
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
-  Initialize();
-}
-
-void TrainingRun::Initialize() {
-  const double deviation = std::sqrt(1.0 / recipe_.model.hidden_size);
-  uint64_t index = 0;
-  for (Parameter<float>* p : network_.Parameters()) {
-    const uint64_t key = Combine(recipe_.seed, 1000 + index++);
-    const bool vector = p->rows == 1;
-    for (size_t i = 0; i < p->value.size(); ++i) {
-      if (vector) {
-        p->value[i] = 0;
-      } else if (p->binary() || recipe_.init_uniform == 0) {
-        const auto value = static_cast<float>(deviation * GaussianAt(key, i));
-        p->value[i] = p->binary() ? std::clamp(value, -p->alpha, p->alpha) : value;
-      } else {
-        p->value[i] = static_cast<float>(recipe_.init_uniform * (2 * UniformAt(key, i) - 1));
-      }
-    }
-  }
-  const auto h = static_cast<size_t>(recipe_.model.hidden_size);
-  for (auto& layer : network_.lstm()) {  // Gates i f g o.
-    std::fill_n(layer->bias().value.data() + h, h, static_cast<float>(recipe_.forget_bias));
-  }
-  const auto set_gamma = [](LinearLayer<FastBackend>* layer, double gamma) {
-    if (layer == nullptr) return;
-    if (layer->binary()) {
-      std::fill(layer->gamma().value.begin(), layer->gamma().value.end(),
-                static_cast<float>(gamma));
-    } else {
-      for (float& w : layer->weight().parameter.value) w *= static_cast<float>(std::exp(gamma));
-    }
-  };
-  set_gamma(network_.input_projection(), recipe_.gamma_input);
-  set_gamma(network_.output_projection(), recipe_.gamma_output);
 }
 
 double TrainingRun::Validate() {
@@ -254,6 +221,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
   int64_t steps_here = 0;
   double saved_at = Now();
   Batch batch;
+  if (step_ == 0 && !recipe_.initial_model.empty()) BITLM_RETURN_IF_ERROR(ValidateAndLog());
   while (step_ < total_steps_ && !Finished(recipe_.schedule, schedule_)) {
     const int64_t epoch = step_ / segments;
     if (epoch != prepared_epoch) {
@@ -266,8 +234,13 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     network_.set_sampling(static_cast<double>(step_) <
                           recipe_.sampled_part * static_cast<double>(total_steps_));
     network_.Pack(recipe_.dropout, dropout_key);
+    Teacher<float> teacher;
+    if (teacher_) {
+      teacher =
+          teacher_->Teach(batch, static_cast<float>(recipe_.distillation_weight), &teacher_state_);
+    }
     const double loss =
-        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_);
+        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, teacher);
     if (!std::isfinite(loss)) {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
@@ -312,10 +285,14 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
   };
   add("first_moment", optimizer_.first_moments());
   add("second_moment", optimizer_.second_moments());
-  for (size_t l = 0; l < state_.size(); ++l) {
-    arrays.emplace_back(absl::StrFormat("state.%d.h", l), state_[l].h.span());
-    arrays.emplace_back(absl::StrFormat("state.%d.c", l), state_[l].c.span());
-  }
+  const auto add_state = [&](const char* name, Network<FastBackend>::State& state) {
+    for (size_t l = 0; l < state.size(); ++l) {
+      arrays.emplace_back(absl::StrFormat("%s.%d.h", name, l), state[l].h.span());
+      arrays.emplace_back(absl::StrFormat("%s.%d.c", name, l), state[l].c.span());
+    }
+  };
+  add_state("state", state_);
+  add_state("teacher_state", teacher_state_);
   return arrays;
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/file_lock.h"
 #include "engine/base/thread_pool.h"
+#include "engine/model/model.h"
 #include "trainer/data/corpus.h"
 #include "trainer/data/stream_batcher.h"
 #include "trainer/layers/network.h"
@@ -61,7 +62,14 @@ class TrainingRun {
               TokenizedCorpus valid, Vocabulary vocabulary);
 
   std::string Path(const std::string& name) const { return options_.output + "/" + name; }
-  void Initialize();
+  // The model of a recipe's key, with the words of data.train.
+  absl::StatusOr<std::shared_ptr<const Model>> ReadOther(const char* key,
+                                                         const std::string& directory) const;
+  // It as a packed network; `key` is for messages.
+  absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model,
+                                                                  const char* key);
+  absl::Status Initialize();
+  absl::Status MakeTeacher();
   double Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
@@ -85,6 +93,8 @@ class TrainingRun {
   Optimizer optimizer_;
   StreamBatcher batcher_, valid_batcher_;
   Network<FastBackend>::State state_;
+  std::unique_ptr<Network<FastBackend>> teacher_;  // Null without distillation.
+  Network<FastBackend>::State teacher_state_;
   ScheduleState schedule_;
   int64_t step_ = 0;  // Segments done, all epochs.
   int64_t total_steps_ = 0;

@@ -302,54 +302,65 @@ TEST_F(TrainingRunTest, DamagedCheckpointIsAnError) {
   }
 }
 
-TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
-  for (const auto& [text, fragment] : std::vector<std::pair<std::string, std::string>>{
-           {"name = x\nlearning_rat = 1\n", "r: line 2: learning_rat: unknown key"},
-           {"learning_rate = fast\n", "r: line 1: learning_rate: \"fast\": expected a number"},
-           {"optimizer = lion\n", "expected one of: adam, novograd, sgd"},
-           {"name = english v2\n", "name: \"english v2\": expected a name of letters"},
-           {"name = ..\n", "name: \"..\": expected a name of letters"},
-           {"name x\n", "r: line 1: expected \"key = value\""},
-           {"name = ${BITLM_NO_SUCH_VARIABLE}\n", "BITLM_NO_SUCH_VARIABLE is not set"},
-           {"model.preset = gpt\n", "model.preset"},
-           {"model.hidden_size = 5\nmodel.preset = bllm\n", "model.preset: has to come before"},
-           {"model.vocabulary_size = 5\n", "use the key vocabulary"},
-           {"name = x\n", "data.train is missing"}}) {
-    const auto recipe = ParseRecipe(text, "r", {});
-    EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;
-    EXPECT_THAT(std::string(recipe.status().message()), HasSubstr(fragment));
+// A run that starts from a trained model and learns from it: from that model's perplexity on, also
+// when it is stopped again and again.
+TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
+  auto source = TrainingRun::Create(
+      MakeRecipe("lstm", "optimizer = adam\nlearning_rate = 0.01\nepochs = 8\n"),
+      Options("source"));
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
+  const std::string model = *(*source)->Export();
+  const double trained = LeastLogged(directory_ + "/source/log.csv");
+  ASSERT_LT(trained, 6.0);
+  const Recipe recipe =
+      MakeRecipe("belm",
+                 "optimizer = adam\nlearning_rate = 0.001\nschedule = linear\nepochs = 2\n"
+                 "init.model = " +
+                     model + "\ndistillation.model = " + model +
+                     "\ndistillation.weight = 0.8\nmodel.context = document\n");
+  auto run = TrainingRun::Create(recipe, Options("whole"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  // The first line, before any step: untrained, a model of 22 words is above 20.
+  const std::string log = *ReadFile(directory_ + "/whole/log.csv");
+  const std::vector<std::string> lines = absl::StrSplit(log, '\n');
+  const std::vector<std::string> first = absl::StrSplit(lines[1], ',');
+  EXPECT_EQ(first[2], "0");
+  EXPECT_LT(std::stod(first.back()), 12.0);
+  EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 0.9 * std::stod(first.back()));
+  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
+    TrainingOptions options = Options("parts");
+    options.stop_after_steps = 7;
+    auto part = TrainingRun::Create(recipe, options);
+    ASSERT_TRUE(part.ok()) << part.status();
+    end = *(*part)->Train();
   }
+  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
 }
 
-TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
-  for (const auto& [preset, option] :
-       {std::pair("bw-lstm", "model.scale"), std::pair("xnor-lstm", "model.scale")}) {
-    ModelConfig config = PresetConfig(preset).value();
-    config.hidden_size = config.embedding_size = 8;
-    config.vocabulary_size = 10;
-    const absl::Status status = CheckTrainable(config);
-    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_THAT(std::string(status.message()), HasSubstr(option));
+TEST_F(TrainingRunTest, RefusesAModelOfOtherWordsToStartOrLearnFrom) {
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/other.txt", "a b c\nc b a\n").ok());
+  Recipe other = MakeRecipe("lstm");
+  other.train = {directory_ + "/other.txt"};
+  other.valid = other.train[0];
+  auto source = TrainingRun::Create(other, Options("source"));
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_TRUE((*source)->Train().ok());
+  const std::string model = *(*source)->Export();
+  for (const std::string key : {"init.model", "distillation.model"}) {
+    const auto create = [&](const std::string& path) {
+      return TrainingRun::Create(MakeRecipe("bllm", key + " = " + path + "\n"), Options("out"))
+          .status();
+    };
+    const absl::Status words = create(model);
+    EXPECT_EQ(words.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(words.message()), HasSubstr(key + ": " + model + ": its words"));
+    const absl::Status absent = create(directory_ + "/absent");
+    EXPECT_EQ(absent.code(), absl::StatusCode::kNotFound);
+    EXPECT_THAT(std::string(absent.message()), HasSubstr(key + ": " + directory_ + "/absent"));
   }
-  ModelConfig config = PresetConfig("bllm").value();
-  config.hidden_size = config.embedding_size = 8;
-  config.vocabulary_size = 10;
-  EXPECT_TRUE(CheckTrainable(config).ok());
-  config.output_embedding = MatrixKind::kTied;
-  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
-  const auto recipe = ParseRecipe(
-      "name = x  # a name\ndata.train = a b\ndata.valid = v\nmodel.preset = "
-      "bllm\nmodel.hidden_size = 8\nlearning_rate = 1\n",
-      "r", {"learning_rate=0.5", "model.hidden_size=16"});
-  ASSERT_TRUE(recipe.ok()) << recipe.status();
-  EXPECT_EQ(recipe->name, "x");
-  EXPECT_THAT(recipe->train, testing::ElementsAre("a", "b"));
-  EXPECT_EQ(recipe->schedule.learning_rate, 0.5);
-  EXPECT_EQ(recipe->model.hidden_size, 16);
-  EXPECT_EQ(recipe->model.embedding_size, 16);
 }
 
 }  // namespace

@@ -1,0 +1,73 @@
+#include "trainer/init/moments.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace bitlm::trainer {
+namespace {
+
+// Sums u^T u of rows of a fixed number of columns.
+class MomentSum {
+ public:
+  MomentSum(const FastBackend& backend, int64_t rows, int64_t columns)
+      : backend_(backend),
+        rows_(rows),
+        columns_(columns),
+        transposed_(backend.MakeLeft(columns, rows)),
+        plain_(backend.MakeRight(rows, columns)),
+        sum_(static_cast<size_t>(columns * columns)) {}
+
+  void Add(const float* rows) {
+    backend_.SetLeftTransposed(rows, rows_, columns_, &transposed_);
+    backend_.SetRight(rows, columns_, Encode::kValue, nullptr, &plain_);
+    backend_.MultiplyAll(transposed_, plain_, sum_.data(), columns_, true);
+    count_ += rows_;
+  }
+
+  std::vector<float> Mean() {
+    for (float& x : sum_) x /= static_cast<float>(std::max<int64_t>(1, count_));
+    return sum_;
+  }
+
+ private:
+  const FastBackend& backend_;
+  int64_t rows_, columns_, count_ = 0;
+  FastBackend::Left transposed_;
+  FastBackend::Right plain_;
+  std::vector<float> sum_;
+};
+
+}  // namespace
+
+InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool* pool,
+                            Network<FastBackend>* network) {
+  const FastBackend backend(Precision::kFloat32, pool);
+  const int64_t rows = network->shape().streams * network->shape().steps;
+  const int64_t h = network->config().hidden_size;
+  std::vector<MomentSum> lstm;
+  for (auto& layer : network->lstm()) lstm.emplace_back(backend, rows, layer->inputs() + h);
+  MomentSum output(backend, rows, h);
+  auto state = network->ZeroState();
+  Batch batch;
+  std::vector<float> both;
+  for (int64_t i = 0; i < std::min(segments, batcher.segments()); ++i) {
+    batcher.Fill(i, &batch);
+    output.Add(network->Teach(batch, 1, &state).z);
+    for (size_t l = 0; l < lstm.size(); ++l) {
+      const int64_t inputs = network->lstm()[l]->inputs();
+      both.resize(static_cast<size_t>(rows * (inputs + h)));
+      for (int64_t r = 0; r < rows; ++r) {
+        float* to = both.data() + r * (inputs + h);
+        std::copy_n(network->lstm_input(l) + r * inputs, inputs, to);
+        std::copy_n(network->lstm()[l]->h_before() + r * h, h, to + inputs);
+      }
+      lstm[l].Add(both.data());
+    }
+  }
+  InputMoments moments;
+  for (MomentSum& sum : lstm) moments.lstm.push_back(sum.Mean());
+  moments.output = output.Mean();
+  return moments;
+}
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,25 @@
+// What a network's matrices multiply: second moments of their inputs, so that what replaces a
+// matrix can be fitted to its products.
+#pragma once
+
+#include <vector>
+
+#include "trainer/data/stream_batcher.h"
+#include "trainer/layers/network.h"
+#include "trainer/tensor/fast_backend.h"
+
+namespace bitlm::trainer {
+
+struct InputMoments {
+  // By LSTM layer: the mean of u^T u, u = [x_t, h_{t-1}]: [I + H, I + H].
+  std::vector<std::vector<float>> lstm;
+  // The mean of z^T z, z the input of the output table or of the layer before it: [H, H].
+  std::vector<float> output;
+};
+
+// Over the first `segments` segments of `batcher`, without dropout. `network` has been packed and
+// has no output projection.
+InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool* pool,
+                            Network<FastBackend>* network);
+
+}  // namespace bitlm::trainer

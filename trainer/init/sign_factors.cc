@@ -1,0 +1,351 @@
+#include "trainer/init/sign_factors.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "trainer/tensor/random.h"
+
+namespace bitlm::trainer {
+namespace {
+
+// Least squares in signs: minimizes s^T G s - 2 t^T s over s in {-1, +1}^n, one sign at a time.
+// `signs` is the start and the result; `residual` = t - G s at the start, and afterwards. G is
+// symmetric, [n, n].
+void DescendSigns(std::span<const float> gram, std::span<float> signs, std::span<float> residual) {
+  constexpr int kSweeps = 8;
+  const size_t n = signs.size();
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    bool changed = false;
+    for (size_t k = 0; k < n; ++k) {
+      // A flip changes the target by 4 (s_k r_k + G_kk).
+      if (signs[k] * residual[k] + gram[k * n + k] >= 0) continue;
+      const float change = -2 * signs[k];
+      signs[k] += change;
+      const float* row = gram.data() + k * n;
+      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
+      changed = true;
+    }
+    if (!changed) return;
+  }
+}
+
+// residual -= G x.
+void SubtractProduct(std::span<const float> gram, std::span<const float> x,
+                     std::span<float> residual) {
+  for (size_t k = 0; k < x.size(); ++k) {
+    const float* row = gram.data() + k * x.size();
+    for (size_t l = 0; l < x.size(); ++l) residual[l] -= x[k] * row[l];
+  }
+}
+
+// signs * max(0, s_k r_k + G_kk), a fourth of what a flip costs.
+void Margins(std::span<const float> gram, std::span<const float> signs,
+             std::span<const float> residual, std::span<float> margins) {
+  const size_t n = signs.size();
+  for (size_t k = 0; k < n; ++k) {
+    margins[k] = signs[k] * std::max(0.0f, signs[k] * residual[k] + gram[k * n + k]);
+  }
+}
+
+void DivideByMeanMagnitude(std::vector<float>* values) {
+  double sum = 0;
+  for (const float x : *values) sum += std::fabs(x);
+  if (!(sum > 0)) return;
+  const auto factor = static_cast<float>(static_cast<double>(values->size()) / sum);
+  for (float& x : *values) x *= factor;
+}
+
+// Least squares in float values: Gauss-Seidel steps on G x = t.
+void DescendValues(std::span<const float> gram, int sweeps, std::span<float> values,
+                   std::span<float> residual) {
+  const size_t n = values.size();
+  for (int sweep = 0; sweep < sweeps; ++sweep) {
+    for (size_t k = 0; k < n; ++k) {
+      const float* row = gram.data() + k * n;
+      if (!(row[k] > 0)) continue;
+      const float change = residual[k] / row[k];
+      values[k] += change;
+      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
+    }
+  }
+}
+
+// out[i, j] = sum over k of a[i, k] * b[j, k].
+void MultiplyTransposed(std::span<const float> a, std::span<const float> b, size_t n,
+                        ThreadPool* pool, std::vector<float>* out) {
+  const size_t rows = a.size() / n, columns = b.size() / n;
+  // b by columns, so that the inner loop has no reduction.
+  std::vector<float> by_column(b.size());
+  for (size_t j = 0; j < columns; ++j) {
+    for (size_t k = 0; k < n; ++k) by_column[k * columns + j] = b[j * n + k];
+  }
+  out->assign(rows * columns, 0);
+  pool->ParallelFor(rows, [&](size_t i) {
+    float* to = out->data() + i * columns;
+    for (size_t k = 0; k < n; ++k) {
+      const float factor = a[i * n + k];
+      const float* from = by_column.data() + k * columns;
+      for (size_t j = 0; j < columns; ++j) to[j] += factor * from[j];
+    }
+  });
+}
+
+// out[i, j] = sum over v of weights[v] * a[v, i] * b[v, j].
+void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float> b, size_t m,
+                      std::span<const float> weights, ThreadPool* pool, std::vector<float>* out) {
+  out->assign(n * m, 0);
+  constexpr size_t kRows = 8;  // Of `out`, which stay in the first-level cache.
+  pool->ParallelFor((n + kRows - 1) / kRows, [&](size_t block) {
+    for (size_t v = 0; v < weights.size(); ++v) {
+      for (size_t i = block * kRows; i < std::min(n, (block + 1) * kRows); ++i) {
+        const float factor = weights[v] * a[v * n + i];
+        const float* from = b.data() + v * m;
+        float* to = out->data() + i * m;
+        for (size_t j = 0; j < m; ++j) to[j] += factor * from[j];
+      }
+    }
+  });
+}
+
+float Sign(float x) { return x >= 0 ? 1.0f : -1.0f; }
+
+class Factorization {
+ public:
+  Factorization(std::span<const float> table, std::span<const float> weights, int64_t size,
+                const FactorOptions& options, ThreadPool* pool)
+      : table_(table),
+        weights_(weights),
+        rows_(weights.size()),
+        size_(static_cast<size_t>(size)),
+        columns_(table.size() / weights.size()),
+        options_(options),
+        pool_(pool),
+        signs_(rows_ * size_),
+        m_(size_ * columns_),
+        s_(size_ * columns_),
+        scale_(options.scale_rows ? size_ : columns_) {}
+
+  SignFactors Run() {
+    Start();
+    for (int round = 0; round < options_.rounds; ++round) {
+      FitM(round == 0);
+      FitSigns();
+    }
+    return Result();
+  }
+
+ private:
+  // Signs of a random rotation of the rows.
+  void Start() {
+    std::vector<float> rotation(size_ * columns_);
+    for (size_t i = 0; i < rotation.size(); ++i) {
+      rotation[i] = static_cast<float>(GaussianAt(options_.seed, i));
+    }
+    MultiplyTransposed(table_, rotation, columns_, pool_, &signs_);
+    for (float& sign : signs_) sign = sign > 0 ? 1.0f : -1.0f;
+  }
+
+  void FitM(bool first) {
+    std::vector<float> gram, target;
+    MultiplyWeighted(signs_, size_, signs_, size_, weights_, pool_, &gram);
+    MultiplyWeighted(signs_, size_, table_, columns_, weights_, pool_, &target);
+    // With every column free the metric does not matter.
+    if (!options_.binary || options_.scale_rows || first) FitValues(gram, target);
+    if (!options_.binary) return;
+    if (options_.scale_rows) {
+      FitRowsOfM();
+      return;
+    }
+    if (first) {
+      for (size_t i = 0; i < m_.size(); ++i) s_[i] = m_[i] > 0 ? 1.0f : -1.0f;
+      double sum = 0;
+      for (const float x : m_) sum += std::fabs(x);
+      std::fill(scale_.begin(), scale_.end(),
+                static_cast<float>(sum / static_cast<double>(m_.size())));
+    }
+    for (int pass = 0; pass < 2; ++pass) {
+      FitColumnScales(gram, target);
+      FitSignsOfM(gram, target);
+    }
+    for (size_t i = 0; i < m_.size(); ++i) m_[i] = Sign(s_[i]) * scale_[i % columns_];
+  }
+
+  // The float M of this round, row by row.
+  void FitRowsOfM() {
+    std::vector<float> identity;
+    if (options_.metric.empty()) {
+      identity.resize(columns_ * columns_);
+      for (size_t j = 0; j < columns_; ++j) identity[j * columns_ + j] = 1;
+    }
+    const std::span<const float> metric = identity.empty() ? options_.metric : identity;
+    pool_->ParallelFor(size_, [&](size_t k) {
+      float* row = m_.data() + k * columns_;
+      const SignRow fit = FitSignRow({row, columns_}, metric);
+      scale_[k] = fit.scale;
+      for (size_t j = 0; j < columns_; ++j) {
+        s_[k * columns_ + j] = fit.margins[j];
+        row[j] = Sign(fit.margins[j]) * fit.scale;
+      }
+    });
+  }
+
+  void FitValues(const std::vector<float>& gram, const std::vector<float>& target) {
+    pool_->ParallelFor(columns_, [&](size_t j) {
+      std::vector<float> values(size_), residual(size_);
+      for (size_t k = 0; k < size_; ++k) values[k] = m_[k * columns_ + j];
+      Residual(gram, target, j, values, &residual);
+      DescendValues(gram, 10, values, residual);
+      for (size_t k = 0; k < size_; ++k) m_[k * columns_ + j] = values[k];
+    });
+  }
+
+  // target[., j] - G values.
+  void Residual(const std::vector<float>& gram, const std::vector<float>& target, size_t j,
+                const std::vector<float>& values, std::vector<float>* residual) const {
+    for (size_t k = 0; k < size_; ++k) (*residual)[k] = target[k * columns_ + j];
+    SubtractProduct(gram, values, *residual);
+  }
+
+  // Of column j, its one factor: (s^T t) / (s^T G s).
+  void FitColumnScales(const std::vector<float>& gram, const std::vector<float>& target) {
+    pool_->ParallelFor(columns_, [&](size_t j) {
+      std::vector<float> values(size_), residual(size_);
+      for (size_t k = 0; k < size_; ++k) values[k] = Sign(s_[k * columns_ + j]);
+      Residual(gram, target, j, values, &residual);
+      double numerator = 0, denominator = 0;
+      for (size_t k = 0; k < size_; ++k) {
+        const double t = target[k * columns_ + j];
+        numerator += values[k] * t;
+        denominator += values[k] * (t - residual[k]);
+      }
+      if (denominator > 0 && numerator > 0) {
+        scale_[j] = static_cast<float>(numerator / denominator);
+      }
+    });
+  }
+
+  void FitSignsOfM(const std::vector<float>& gram, const std::vector<float>& target) {
+    pool_->ParallelFor(columns_, [&](size_t j) {
+      std::vector<float> scaled(gram), values(size_), residual(size_);
+      for (float& x : scaled) x *= scale_[j] * scale_[j];
+      for (size_t k = 0; k < size_; ++k) {
+        values[k] = Sign(s_[k * columns_ + j]);
+        residual[k] = target[k * columns_ + j] * scale_[j];
+      }
+      SubtractProduct(scaled, values, residual);
+      DescendSigns(scaled, values, residual);
+      Margins(scaled, values, residual, values);
+      for (size_t k = 0; k < size_; ++k) s_[k * columns_ + j] = values[k];
+    });
+  }
+
+  void FitSigns() {
+    std::vector<float> gram, target, weighed = m_;
+    if (!options_.metric.empty()) {
+      MultiplyTransposed(m_, options_.metric, columns_, pool_, &weighed);
+    }
+    MultiplyTransposed(m_, weighed, columns_, pool_, &gram);
+    MultiplyTransposed(table_, weighed, columns_, pool_, &target);
+    margins_.resize(signs_.size());
+    pool_->ParallelFor(rows_, [&](size_t v) {
+      const std::span<float> signs(signs_.data() + v * size_, size_);
+      const std::span<float> residual(target.data() + v * size_, size_);
+      SubtractProduct(gram, signs, residual);
+      DescendSigns(gram, signs, residual);
+      Margins(gram, signs, residual, {margins_.data() + v * size_, size_});
+    });
+  }
+
+  SignFactors Result() const {
+    SignFactors result{.margins = margins_, .m = m_, .scale = {}, .error = 0};
+    DivideByMeanMagnitude(&result.margins);
+    if (options_.binary) {
+      result.m = s_;
+      DivideByMeanMagnitude(&result.m);
+      result.scale = scale_;
+    }
+    result.error = Error();
+    return result;
+  }
+
+  double Error() const {
+    std::vector<double> wrong(rows_), all(rows_);
+    pool_->ParallelFor(rows_, [&](size_t v) {
+      const float* row = table_.data() + v * columns_;
+      std::vector<float> difference(row, row + columns_);
+      for (size_t k = 0; k < size_; ++k) {
+        const float sign = signs_[v * size_ + k];
+        for (size_t j = 0; j < columns_; ++j) difference[j] -= sign * m_[k * columns_ + j];
+      }
+      wrong[v] = weights_[v] * Square(difference.data());
+      all[v] = weights_[v] * Square(row);
+    });
+    return std::accumulate(wrong.begin(), wrong.end(), 0.0) /
+           std::accumulate(all.begin(), all.end(), 0.0);
+  }
+
+  // d C d^T.
+  double Square(const float* d) const {
+    double sum = 0;
+    for (size_t i = 0; i < columns_; ++i) {
+      double product = d[i];
+      if (!options_.metric.empty()) {
+        product = 0;
+        for (size_t j = 0; j < columns_; ++j) product += options_.metric[i * columns_ + j] * d[j];
+      }
+      sum += product * d[i];
+    }
+    return sum;
+  }
+
+  std::span<const float> table_, weights_;
+  size_t rows_, size_, columns_;
+  FactorOptions options_;
+  ThreadPool* pool_;
+  std::vector<float> signs_, margins_;  // [V, K]
+  std::vector<float> m_, s_;            // [K, E]
+  std::vector<float> scale_;
+};
+
+}  // namespace
+
+SignRow FitSignRow(std::span<const float> values, std::span<const float> moments) {
+  const size_t n = values.size();
+  std::vector<float> signs(n), target(n), residual(n), gram(moments.size());
+  SubtractProduct(moments, values, target);
+  for (float& x : target) x = -x;  // C w
+  double sum = 0;
+  for (size_t i = 0; i < n; ++i) {
+    signs[i] = Sign(values[i]);
+    sum += std::fabs(values[i]);
+  }
+  auto scale = static_cast<float>(std::max(1e-12, sum / static_cast<double>(n)));
+  for (int round = 0; round < 4; ++round) {
+    // Given the signs, the scale: (s C w) / (s C s).
+    std::fill(residual.begin(), residual.end(), 0.0f);
+    SubtractProduct(moments, signs, residual);
+    double numerator = 0, denominator = 0;
+    for (size_t i = 0; i < n; ++i) {
+      numerator += signs[i] * target[i];
+      denominator -= signs[i] * residual[i];
+    }
+    if (numerator > 0 && denominator > 0) scale = static_cast<float>(numerator / denominator);
+    // Given the scale, the signs.
+    for (size_t i = 0; i < gram.size(); ++i) gram[i] = scale * scale * moments[i];
+    for (size_t i = 0; i < n; ++i) residual[i] = scale * target[i];
+    SubtractProduct(gram, signs, residual);
+    DescendSigns(gram, signs, residual);
+  }
+  SignRow row{.margins = std::vector<float>(n), .scale = scale};
+  Margins(gram, signs, residual, row.margins);
+  DivideByMeanMagnitude(&row.margins);
+  return row;
+}
+
+SignFactors FactorIntoSigns(std::span<const float> table, std::span<const float> weights,
+                            int64_t size, const FactorOptions& options, ThreadPool* pool) {
+  return Factorization(table, weights, size, options, pool).Run();
+}
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,49 @@
+// Fits signs to float matrices by coordinate descent: a float table becomes a binary table and a
+// linear layer, a float layer a binary one, both close to what they replace.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/base/thread_pool.h"
+
+namespace bitlm::trainer {
+
+// A row of values as signs times one scale.
+struct SignRow {
+  std::vector<float> margins;  // The signs, times the cost of a flip relative to the row's mean.
+  float scale = 0;             // Above 0.
+};
+
+// The row w of a layer, fitted by scale * s, s in {-1, +1}^n, to what it computes: minimizes
+// (w - scale s) C (w - scale s)^T, `moments` C [n, n] the mean of u^T u over the inputs u.
+SignRow FitSignRow(std::span<const float> values, std::span<const float> moments);
+
+struct FactorOptions {
+  bool binary = false;  // M is signs times a scale, too; else float.
+  // Which index of M its scale goes with, if it is binary: of its columns (the layer after an input
+  // table: M = S diag(scale)), or of its rows (the layer before an output table: M = diag(scale)
+  // S).
+  bool scale_rows = false;
+  // C [E, E]: differences d of a row count as d C d^T. Empty: as d d^T.
+  std::span<const float> metric = {};
+  int rounds = 10;    // Of signs given M, and M given signs.
+  uint64_t seed = 1;  // Of the rotation that the signs start from.
+};
+
+struct SignFactors {
+  // [V, K]: signs of B, times how much worse a flipped sign would make the fit of its row, relative
+  // to the table's mean; 0 = as good.
+  std::vector<float> margins;
+  std::vector<float> m;      // [K, E]: M, or its signs times margins as above.
+  std::vector<float> scale;  // [E], or [K] with scale_rows, of a binary M; else empty.
+  double error = 0;          // Of the fit, by the metric, relative to the table; rows weighted.
+};
+
+// T ~ B M with B in {-1, +1}: `table` [V, E] row-major, `weights` [V] > 0 of its rows in the fit of
+// M. K = `size`.
+SignFactors FactorIntoSigns(std::span<const float> table, std::span<const float> weights,
+                            int64_t size, const FactorOptions& options, ThreadPool* pool);
+
+}  // namespace bitlm::trainer
