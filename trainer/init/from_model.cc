@@ -123,13 +123,13 @@ std::string SetFactors(const Values& table_values, const std::vector<int64_t>& c
                        Parameter<float>* table, LinearLayer<FastBackend>* layer) {
   Values weights(counts.size());
   for (size_t v = 0; v < counts.size(); ++v) {
-    weights[v] = std::sqrt(1.0f + static_cast<float>(counts[v]));
+    weights[v] = 1.0f + static_cast<float>(counts[v]);
   }
   const int64_t size = after_lstm ? table->rows : table->cols;
   Parameter<float>& weight = layer->weight().parameter;
-  SignFactors factors = FactorIntoSigns(
-      table_values, weights, size,
-      {.binary = layer->binary(), .scale_rows = after_lstm, .metric = metric, .seed = seed}, pool);
+  FactorOptions options{.binary = layer->binary(), .scale_rows = after_lstm, .seed = seed};
+  if (layer->binary()) options.metric = metric;
+  const SignFactors factors = FactorIntoSigns(table_values, weights, size, options, pool);
   // Of the output side the table is [E, V] and the layer [H, E].
   const auto columns = static_cast<size_t>(layer->weight().parameter.size() / size);
   SetLatent(after_lstm ? Transposed(factors.margins, static_cast<size_t>(size)) : factors.margins,
