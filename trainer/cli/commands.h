@@ -10,6 +10,7 @@ namespace bitlm::trainer {
 
 void AddTrainCommand(CLI::App& app, absl::Status* status);
 void AddExportCommand(CLI::App& app, absl::Status* status);
+void AddGenerateCommand(CLI::App& app, absl::Status* status);
 void AddEvalCommand(CLI::App& app, absl::Status* status);
 void AddInspectCommand(CLI::App& app, absl::Status* status);
 

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   bitlm::trainer::AddTrainCommand(app, &status);
   bitlm::trainer::AddExportCommand(app, &status);
   bitlm::trainer::AddEvalCommand(app, &status);
+  bitlm::trainer::AddGenerateCommand(app, &status);
   bitlm::trainer::AddInspectCommand(app, &status);
   try {
     app.parse(argc, argv);

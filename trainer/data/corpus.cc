@@ -70,4 +70,10 @@ TokenizedCorpus TokenizeCorpus(const std::vector<std::vector<std::string>>& sent
   return corpus;
 }
 
+void Append(const TokenizedCorpus& more, TokenizedCorpus* corpus) {
+  const auto shift = static_cast<int64_t>(corpus->tokens.size());
+  corpus->tokens.insert(corpus->tokens.end(), more.tokens.begin(), more.tokens.end());
+  for (size_t s = 1; s < more.starts.size(); ++s) corpus->starts.push_back(shift + more.starts[s]);
+}
+
 }  // namespace bitlm::trainer

@@ -33,4 +33,7 @@ struct TokenizedCorpus {
 TokenizedCorpus TokenizeCorpus(const std::vector<std::vector<std::string>>& sentences,
                                const Vocabulary& vocabulary);
 
+// Adds the sentences of `more` after those of `corpus`.
+void Append(const TokenizedCorpus& more, TokenizedCorpus* corpus);
+
 }  // namespace bitlm::trainer

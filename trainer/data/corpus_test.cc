@@ -50,5 +50,13 @@ TEST(CorpusTest, TokenizesWithEndsOfSentences) {
   EXPECT_THAT(corpus.starts, ElementsAre(0, 3, 5));
 }
 
+TEST(CorpusTest, AppendedSentencesComeAfter) {
+  const Vocabulary vocabulary = BuildVocabulary({{"a", "b"}}, 0).value();
+  TokenizedCorpus corpus = TokenizeCorpus({{"b"}}, vocabulary);
+  Append(TokenizeCorpus({{"a", "a"}, {"b"}}, vocabulary), &corpus);
+  EXPECT_THAT(corpus.tokens, ElementsAre(3, 1, 2, 2, 1, 3, 1));
+  EXPECT_THAT(corpus.starts, ElementsAre(0, 2, 5, 7));
+}
+
 }  // namespace
 }  // namespace bitlm::trainer

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "trainer/init/sign_factors.h"
@@ -12,8 +17,10 @@ namespace bitlm::trainer {
 namespace {
 
 using Values = std::vector<float>;
+// Matrices over each other, each [inputs, outputs] as trained, with one scale by outputs.
+using Stacked = std::vector<std::pair<const Values*, Parameter<float>*>>;
 
-// A matrix or vector of `model` as its effective values, row-major [rows, columns].
+// A matrix of `model` as its effective values, row-major [rows, columns].
 Values Effective(const Model& model, const std::string& matrix, const std::string& scale,
                  size_t columns) {
   const Tensor& tensor = model.tensors.at(matrix);
@@ -93,10 +100,17 @@ Values MomentsOr(const Values* moments, size_t n) {
   return identity;
 }
 
-// Matrices over each other, `matrices` each [inputs, outputs] as trained, with one scale by
-// outputs: fitted by columns to their products with inputs of these `moments`.
-void SetBinary(const std::vector<std::pair<const Values*, Parameter<float>*>>& matrices,
-               const Values& moments, ThreadPool* pool, Parameter<float>* gamma) {
+// From matrices that have one magnitude by outputs already: their signs and scales.
+void CopyBinary(const Stacked& matrices, Parameter<float>* gamma) {
+  for (const auto& [values, parameter] : matrices) SetValues(*values, parameter);
+  for (size_t j = 0; j < gamma->value.size(); ++j) {
+    gamma->value[j] = std::log(std::fabs((*matrices[0].first)[j]) / matrices[0].second->alpha);
+  }
+}
+
+// Fitted by columns to their products with inputs of these `moments`.
+void FitBinary(const Stacked& matrices, const Values& moments, ThreadPool* pool,
+               Parameter<float>* gamma) {
   const float alpha = matrices[0].second->alpha;
   const size_t outputs = gamma->value.size();
   pool->ParallelFor(outputs, [&](size_t j) {
@@ -115,54 +129,8 @@ void SetBinary(const std::vector<std::pair<const Values*, Parameter<float>*>>& m
   });
 }
 
-// The layer and binary table in place of a float one, [V, H]. Returns a line for people. `metric`
-// is for a binary layer; with a float one, tables that are close by every direction alike gave the
-// better models (docs/training.md).
-std::string SetFactors(const Values& table_values, const std::vector<int64_t>& counts,
-                       const Values& metric, bool after_lstm, uint64_t seed, ThreadPool* pool,
-                       Parameter<float>* table, LinearLayer<FastBackend>* layer) {
-  Values weights(counts.size());
-  for (size_t v = 0; v < counts.size(); ++v) {
-    weights[v] = 1.0f + static_cast<float>(counts[v]);
-  }
-  const int64_t size = after_lstm ? table->rows : table->cols;
-  Parameter<float>& weight = layer->weight().parameter;
-  FactorOptions options{.binary = layer->binary(), .scale_rows = after_lstm, .seed = seed};
-  if (layer->binary()) options.metric = metric;
-  const SignFactors factors = FactorIntoSigns(table_values, weights, size, options, pool);
-  // Of the output side the table is [E, V] and the layer [H, E].
-  const auto columns = static_cast<size_t>(layer->weight().parameter.size() / size);
-  SetLatent(after_lstm ? Transposed(factors.margins, static_cast<size_t>(size)) : factors.margins,
-            table);
-  const Values m = after_lstm ? Transposed(factors.m, columns) : factors.m;
-  if (!layer->binary()) {
-    for (size_t i = 0; i < m.size(); ++i) weight.value[i] = m[i] / table->alpha;
-  } else {
-    SetLatent(m, &weight);
-    for (size_t j = 0; j < factors.scale.size(); ++j) {
-      layer->gamma().value[j] = std::log(factors.scale[j] / (table->alpha * weight.alpha));
-    }
-  }
-  std::fill(layer->bias().value.begin(), layer->bias().value.end(), 0.0f);
-  return absl::StrFormat("%s: fitted by signs, but for %.1f %%\n", table->name,
-                         100 * factors.error);
-}
-
-void SetLayer(const Values& values, const Values& bias, ThreadPool* pool,
-              LinearLayer<FastBackend>* layer) {
-  Parameter<float>& weight = layer->weight().parameter;
-  SetValues(bias, &layer->bias());
-  if (layer->binary()) {
-    const Values moments = MomentsOr(nullptr, static_cast<size_t>(weight.rows));
-    SetBinary({{&values, &weight}}, moments, pool, &layer->gamma());
-  } else {
-    SetValues(values, &weight);
-  }
-}
-
-// Multiplies a layer's outputs.
-void ScaleOutputs(float factor, LinearLayer<FastBackend>* layer) {
-  for (float& x : layer->bias().value) x *= factor;
+// Multiplies what a layer adds to its bias.
+void ScaleWeights(float factor, LinearLayer<FastBackend>* layer) {
   if (layer->binary()) {
     for (float& x : layer->gamma().value) x += std::log(factor);
   } else {
@@ -170,121 +138,238 @@ void ScaleOutputs(float factor, LinearLayer<FastBackend>* layer) {
   }
 }
 
+void ScaleOutputs(float factor, LinearLayer<FastBackend>* layer) {
+  for (float& x : layer->bias().value) x *= factor;
+  ScaleWeights(factor, layer);
+}
+
+absl::Status Mismatch(const char* option, std::string_view model, std::string_view expected) {
+  return absl::FailedPreconditionError(
+      absl::StrFormat("%s %s, expected %s", option, std::string(model), std::string(expected)));
+}
+
 absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to) {
-  const auto wrong = [](const char* option) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("init.model: its %s does not fit the recipe's", option));
-  };
-  if (from.vocabulary_size != to.vocabulary_size) return wrong("vocabulary_size");
-  if (from.hidden_size != to.hidden_size) return wrong("hidden_size");
-  if (from.embedding_size != to.embedding_size) return wrong("embedding_size");
-  if (from.layers != to.layers) return wrong("layers");
-  if (from.bit_planes != 1) return wrong("bit_planes");
-  if (from.norm != to.norm) return wrong("norm");
-  if (from.activation != to.activation) return wrong("activation");
-  if (from.recurrent == MatrixKind::kInt8) return wrong("recurrent");
-  const auto fits = [](MatrixKind table, MatrixKind layer, MatrixKind to_table,
-                       MatrixKind to_layer) {
-    if (layer == MatrixKind::kNone && to_layer != MatrixKind::kNone) {
-      return table == MatrixKind::kFloat && to_table == MatrixKind::kBinary;
-    }
-    return (layer == MatrixKind::kNone) == (to_layer == MatrixKind::kNone) && table == to_table;
-  };
-  if (!fits(from.embedding, from.input_projection, to.embedding, to.input_projection)) {
-    return wrong("embedding");
+  for (const auto& [option, have, want] :
+       {std::tuple("vocabulary_size", from.vocabulary_size, to.vocabulary_size),
+        std::tuple("hidden_size", from.hidden_size, to.hidden_size),
+        std::tuple("embedding_size", from.embedding_size, to.embedding_size),
+        std::tuple("layers", from.layers, to.layers)}) {
+    if (have != want) return Mismatch(option, std::to_string(have), std::to_string(want));
   }
-  if (!fits(from.output_embedding, from.output_projection, to.output_embedding,
-            to.output_projection)) {
-    return wrong("output_embedding");
+  // A layer may come in front of the LSTM only where the width stays.
+  if (from.LstmInputSize(0) != to.LstmInputSize(0)) {
+    return Mismatch("input size of the LSTM", std::to_string(from.LstmInputSize(0)),
+                    std::to_string(to.LstmInputSize(0)));
+  }
+  const auto check = [](const char* option, MatrixKind table, MatrixKind layer, MatrixKind to_table,
+                        MatrixKind to_layer) {
+    const bool had = layer != MatrixKind::kNone, has = to_layer != MatrixKind::kNone;
+    if (had && !has) return Mismatch(option, "with a linear layer", "one without");
+    if (had == has) {
+      return table == to_table ? absl::OkStatus()
+                               : Mismatch(option, ToString(table), ToString(to_table));
+    }
+    if (table != MatrixKind::kFloat) return Mismatch(option, ToString(table), "float");
+    if (to_table == MatrixKind::kBinary) return absl::OkStatus();
+    return Mismatch(option, "without a linear layer", "one with it, as the table stays float");
+  };
+  BITLM_RETURN_IF_ERROR(
+      check("embedding", from.embedding, from.input_projection, to.embedding, to.input_projection));
+  BITLM_RETURN_IF_ERROR(check("output_embedding", from.output_embedding, from.output_projection,
+                              to.output_embedding, to.output_projection));
+  if (from.recurrent == MatrixKind::kBinary && to.recurrent != MatrixKind::kBinary) {
+    return Mismatch("recurrent", ToString(from.recurrent), ToString(to.recurrent));
   }
   return absl::OkStatus();
 }
+
+class Importer {
+ public:
+  Importer(const Model& model, const FitOptions& options, ThreadPool* pool,
+           Network<FastBackend>* network)
+      : model_(model),
+        options_(options),
+        pool_(pool),
+        network_(*network),
+        h_(static_cast<size_t>(network->config().hidden_size)),
+        e_(static_cast<size_t>(network->config().embedding_size)) {}
+
+  absl::StatusOr<std::string> Run() {
+    BITLM_RETURN_IF_ERROR(CheckMatches(model_.config, network_.config()));
+    for (const auto& [name, tensor] : model_.tensors) {
+      if (!absl::StrContains(name, ".weight") || tensor.dtype != DType::kF32) continue;
+      const auto values = tensor.f32();
+      if (std::all_of(values.begin(), values.end(), [](float x) { return x == 0; })) {
+        return absl::FailedPreconditionError(absl::StrFormat("%s: every value is 0", name));
+      }
+    }
+    BITLM_RETURN_IF_ERROR(SetInput());
+    for (size_t l = 0; l < network_.lstm().size(); ++l) SetLstm(l);
+    BITLM_RETURN_IF_ERROR(SetOutput());
+    return report_;
+  }
+
+ private:
+  Values Matrix(const std::string& weight, const std::string& scale, size_t columns) const {
+    return Effective(model_, weight, scale, columns);
+  }
+  bool Binary(const std::string& matrix) const {
+    return model_.tensors.at(matrix).dtype == DType::kU8;
+  }
+  const Values* OutputMoments() const {
+    return options_.moments != nullptr ? &options_.moments->output : nullptr;
+  }
+
+  absl::Status SetInput() {
+    Parameter<float>& table = network_.embedding().table();
+    LinearLayer<FastBackend>* layer = network_.input_projection();
+    const Values values = Matrix("embedding.weight", "embedding.scale", e_);
+    if (layer != nullptr && model_.config.input_projection == MatrixKind::kNone) {
+      Values metric;
+      if (layer->binary()) {
+        // d W_x W_x^T d^T: how far a difference moves the gates.
+        const Values x = Transposed(Matrix("lstm.0.weight_x", "lstm.0.scale", e_), e_);
+        metric = TimesTransposed(x, e_, pool_);
+      }
+      return SetFactors(values, metric, /*after_lstm=*/false, &table, layer);
+    }
+    SetValues(values, &table);
+    if (layer != nullptr) SetLayer("input_projection", e_, nullptr, layer);
+    if (!table.binary()) return absl::OkStatus();
+    BITLM_ASSIGN_OR_RETURN(const float ratio, ScaleOverAlpha("embedding.scale", table));
+    if (layer != nullptr) {
+      ScaleWeights(ratio, layer);
+    } else if (std::fabs(ratio - 1) > 1e-5f) {
+      return absl::FailedPreconditionError(
+          "embedding.scale: has to be 1 / sqrt(H) without input_projection");
+    }
+    return absl::OkStatus();
+  }
+
+  void SetLstm(size_t l) {
+    LstmLayer<FastBackend>& lstm = *network_.lstm()[l];
+    const std::string name = "lstm." + std::to_string(l);
+    const auto inputs = static_cast<size_t>(lstm.inputs());
+    Values x = Transposed(Matrix(name + ".weight_x", name + ".scale", inputs), inputs);
+    const Values h = Transposed(Matrix(name + ".weight_h", name + ".scale", h_), h_);
+    SetValues(Vector(model_, name + ".bias"), &lstm.bias());
+    const Stacked matrices{{&x, &lstm.weight_x().parameter}, {&h, &lstm.weight_h().parameter}};
+    if (!lstm.binary()) {
+      for (const auto& [values, parameter] : matrices) SetValues(*values, parameter);
+      return;
+    }
+    if (Binary(name + ".weight_x")) {
+      CopyBinary(matrices, &lstm.gamma());
+      return;
+    }
+    Values moments =
+        MomentsOr(options_.moments != nullptr ? &options_.moments->lstm[l] : nullptr, inputs + h_);
+    // One scale serves a row of both matrices: a linear layer before them can take the difference.
+    LinearLayer<FastBackend>* layer = network_.input_projection();
+    if (l == 0 && layer != nullptr) {
+      const auto ratio = static_cast<float>(MeanMagnitude(x) / MeanMagnitude(h));
+      for (float& value : x) value /= ratio;
+      ScaleOutputs(ratio, layer);
+      for (size_t i = 0; options_.moments != nullptr && i < moments.size(); ++i) {
+        if (i / (inputs + h_) < inputs) moments[i] *= ratio;
+        if (i % (inputs + h_) < inputs) moments[i] *= ratio;
+      }
+    }
+    FitBinary(matrices, moments, pool_, &lstm.gamma());
+  }
+
+  absl::Status SetOutput() {
+    Parameter<float>& table = network_.output().table();
+    LinearLayer<FastBackend>* layer = network_.output_projection();
+    const Values values = Matrix("output_embedding.weight", "output_embedding.scale", e_);
+    if (layer != nullptr && model_.config.output_projection == MatrixKind::kNone) {
+      return SetFactors(values, MomentsOr(OutputMoments(), h_), /*after_lstm=*/true, &table, layer);
+    }
+    SetValues(Transposed(values, e_), &table);
+    if (layer != nullptr) SetLayer("output_projection", h_, OutputMoments(), layer);
+    if (!table.binary()) return absl::OkStatus();
+    // A tuned temperature is in the table's scale, which training keeps at alpha.
+    BITLM_ASSIGN_OR_RETURN(const float ratio, ScaleOverAlpha("output_embedding.scale", table));
+    if (layer != nullptr) {
+      ScaleOutputs(ratio, layer);
+    } else if (options_.untrained) {
+      network_.output().ScaleLogits(ratio);
+    } else if (std::fabs(ratio - 1) > 1e-5f) {
+      return absl::FailedPreconditionError(
+          "output_embedding.scale: without output_projection the temperature has to be 1");
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<float> ScaleOverAlpha(const char* name, const Parameter<float>& table) const {
+    const float ratio = model_.tensors.at(name).f32()[0] / table.alpha;
+    if (ratio > 0) return ratio;
+    return absl::FailedPreconditionError(absl::StrFormat("%s: has to be above 0", name));
+  }
+
+  // The layer and binary table in place of a float one, [V, E = H]. `metric` is for a binary layer;
+  // with a float one, fitting every direction alike is better: of the Penn Treebank's lstm it makes
+  // a belm of validation perplexity 99.4, with the metric 103.7.
+  absl::Status SetFactors(const Values& values, const Values& metric, bool after_lstm,
+                          Parameter<float>* table, LinearLayer<FastBackend>* layer) {
+    if (options_.counts.size() != static_cast<size_t>(network_.config().vocabulary_size)) {
+      return absl::InvalidArgumentError("counts: expected one for each word");
+    }
+    Values weights;
+    for (const int64_t count : options_.counts) {
+      weights.push_back(std::sqrt(1.0f + static_cast<float>(count)));
+    }
+    FactorOptions options{.binary = layer->binary(),
+                          .scale_rows = after_lstm,
+                          .seed = options_.seed + (after_lstm ? 1 : 0)};
+    if (layer->binary()) options.metric = metric;
+    const SignFactors factors =
+        FactorIntoSigns(values, weights, static_cast<int64_t>(e_), options, pool_);
+    // Of the output side the table is [E, V] and the layer [H, E].
+    SetLatent(after_lstm ? Transposed(factors.margins, e_) : factors.margins, table);
+    Parameter<float>& weight = layer->weight().parameter;
+    const Values m = after_lstm ? Transposed(factors.m, h_) : factors.m;
+    if (!layer->binary()) {
+      for (size_t i = 0; i < m.size(); ++i) weight.value[i] = m[i] / table->alpha;
+    } else {
+      SetLatent(m, &weight);
+      for (size_t j = 0; j < factors.scale.size(); ++j) {
+        layer->gamma().value[j] = std::log(factors.scale[j] / (table->alpha * weight.alpha));
+      }
+    }
+    std::fill(layer->bias().value.begin(), layer->bias().value.end(), 0.0f);
+    report_ +=
+        absl::StrFormat("%s: fitted by signs, but for %.1f %%\n", table->name, 100 * factors.error);
+    return absl::OkStatus();
+  }
+
+  void SetLayer(const std::string& name, size_t inputs, const Values* moments,
+                LinearLayer<FastBackend>* layer) {
+    const Values values = Transposed(Matrix(name + ".weight", name + ".scale", inputs), inputs);
+    Parameter<float>& weight = layer->weight().parameter;
+    SetValues(Vector(model_, name + ".bias"), &layer->bias());
+    if (!layer->binary()) {
+      SetValues(values, &weight);
+    } else if (Binary(name + ".weight")) {
+      CopyBinary({{&values, &weight}}, &layer->gamma());
+    } else {
+      FitBinary({{&values, &weight}}, MomentsOr(moments, inputs), pool_, &layer->gamma());
+    }
+  }
+
+  const Model& model_;
+  const FitOptions& options_;
+  ThreadPool* pool_;
+  Network<FastBackend>& network_;
+  size_t h_, e_;
+  std::string report_;
+};
 
 }  // namespace
 
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,
                                                 ThreadPool* pool, Network<FastBackend>* network) {
-  std::string report;
-  const ModelConfig& config = network->config();
-  BITLM_RETURN_IF_ERROR(CheckMatches(model.config, config));
-  const auto h = static_cast<size_t>(config.hidden_size);
-  const auto e = static_cast<size_t>(config.embedding_size);
-
-  Parameter<float>& input = network->embedding().table();
-  const Values input_values = Effective(model, "embedding.weight", "embedding.scale", e);
-  LinearLayer<FastBackend>* layer = network->input_projection();
-  const bool had_input = model.config.input_projection != MatrixKind::kNone;
-  if (layer != nullptr && !had_input) {
-    // d W_x W_x^T d^T: how far a difference moves the gates.
-    const Values x = Transposed(Effective(model, "lstm.0.weight_x", "lstm.0.scale", h), h);
-    report += SetFactors(input_values, options.counts, TimesTransposed(x, h, pool), false,
-                         options.seed, pool, &input, layer);
-  } else {
-    SetValues(input_values, &input);
-  }
-  if (layer != nullptr && had_input) {
-    SetLayer(
-        Transposed(Effective(model, "input_projection.weight", "input_projection.scale", e), e),
-        Vector(model, "input_projection.bias"), pool, layer);
-  }
-
-  for (size_t l = 0; l < network->lstm().size(); ++l) {
-    LstmLayer<FastBackend>& lstm = *network->lstm()[l];
-    const std::string name = "lstm." + std::to_string(l);
-    const auto inputs = static_cast<size_t>(lstm.inputs());
-    Values x = Transposed(Effective(model, name + ".weight_x", name + ".scale", inputs), inputs);
-    const Values y = Transposed(Effective(model, name + ".weight_h", name + ".scale", h), h);
-    SetValues(Vector(model, name + ".bias"), &lstm.bias());
-    if (!lstm.binary()) {
-      SetValues(x, &lstm.weight_x().parameter);
-      SetValues(y, &lstm.weight_h().parameter);
-      continue;
-    }
-    // One scale serves a row of both matrices: a linear layer before them can take the difference.
-    Values moments =
-        MomentsOr(options.moments != nullptr ? &options.moments->lstm[l] : nullptr, inputs + h);
-    if (l == 0 && layer != nullptr) {
-      const auto ratio = static_cast<float>(MeanMagnitude(x) / MeanMagnitude(y));
-      for (float& value : x) value /= ratio;
-      ScaleOutputs(ratio, layer);
-      for (size_t i = 0; options.moments != nullptr && i < moments.size(); ++i) {
-        if (i / (inputs + h) < inputs) moments[i] *= ratio;
-        if (i % (inputs + h) < inputs) moments[i] *= ratio;
-      }
-    }
-    SetBinary({{&x, &lstm.weight_x().parameter}, {&y, &lstm.weight_h().parameter}}, moments, pool,
-              &lstm.gamma());
-  }
-
-  Parameter<float>& output = network->output().table();
-  const Values output_values =
-      Effective(model, "output_embedding.weight", "output_embedding.scale", e);
-  layer = network->output_projection();
-  const bool had_output = model.config.output_projection != MatrixKind::kNone;
-  if (layer != nullptr && !had_output) {
-    const Values metric =
-        MomentsOr(options.moments != nullptr ? &options.moments->output : nullptr, h);
-    report += SetFactors(output_values, options.counts, metric, true, options.seed + 1, pool,
-                         &output, layer);
-  } else {
-    SetValues(Transposed(output_values, e), &output);
-  }
-  if (layer != nullptr && had_output) {
-    SetLayer(
-        Transposed(Effective(model, "output_projection.weight", "output_projection.scale", h), h),
-        Vector(model, "output_projection.bias"), pool, layer);
-  }
-  // A tuned temperature is in the table's scale, which training keeps at alpha.
-  if (output.binary() && model.config.output_embedding == MatrixKind::kBinary) {
-    const float ratio = model.tensors.at("output_embedding.scale").f32()[0] / output.alpha;
-    if (layer != nullptr) {
-      ScaleOutputs(ratio, layer);
-    } else if (std::fabs(ratio - 1) > 1e-6f) {
-      return absl::FailedPreconditionError(
-          "init.model: without output_projection its temperature has to be 1");
-    }
-  }
-  return report;
+  return Importer(model, options, pool, network).Run();
 }
 
 }  // namespace bitlm::trainer

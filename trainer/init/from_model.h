@@ -15,17 +15,19 @@ namespace bitlm::trainer {
 
 // How the binary matrices of a network are fitted to a model's float ones.
 struct FitOptions {
-  std::vector<int64_t> counts;            // [V]: how often each word occurs.
+  std::vector<int64_t> counts = {};  // [V]: how often each word occurs; for tables that are fitted.
   const InputMoments* moments = nullptr;  // Of the model; null: every input counts alike.
   uint64_t seed = 1;
+  // The network is not for training: its output table may keep a scale of its own.
+  bool untrained = false;
 };
 
-// From `model`, whose matrices are float or kept as they are. Where the network has a binary table
-// and a linear layer instead of the model's float table, the two are fitted to it; other binary
-// matrices are fitted row by row (sign_factors.h), the closest way for what follows them: W_x's
-// products after an input table, this network's inputs before all others.
-// Returns what was fitted and how well, for people; "" if nothing was.
-// Errors: FAILED_PRECONDITION naming the option or size in which the two differ.
+// From `model`, whose options the trainer knows (CheckTrainable), and whose matrices are float or
+// stay as they are. Where the network has a binary table and a linear layer instead of the model's
+// float table, the two are fitted to it; a binary matrix in place of a float one is fitted row by
+// row, to its products with the model's inputs (sign_factors.h).
+// Returns which tables were fitted and how well, for people; "" if none was.
+// Errors: FAILED_PRECONDITION naming option, sizes or tensor where the two do not fit.
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,
                                                 ThreadPool* pool, Network<FastBackend>* network);
 

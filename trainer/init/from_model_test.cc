@@ -22,10 +22,12 @@ using testing::HasSubstr;
 constexpr int kVocabulary = 120, kHidden = 24;
 constexpr NetworkShape kShape{.streams = 8, .steps = 6};
 
-ModelConfig SmallConfig(const std::string& preset) {
+ModelConfig SmallConfig(const std::string& preset, int hidden = kHidden, int embedding = kHidden,
+                        int layers = 1) {
   ModelConfig config = PresetConfig(preset).value();
-  config.hidden_size = kHidden;
-  config.embedding_size = kHidden;
+  config.hidden_size = hidden;
+  config.embedding_size = embedding;
+  config.layers = layers;
   config.vocabulary_size = kVocabulary;
   return config;
 }
@@ -51,7 +53,10 @@ Batch SomeBatch() {
 class FromModelTest : public testing::Test {
  protected:
   std::unique_ptr<Network<FastBackend>> MakeNetwork(const std::string& preset, uint64_t seed) {
-    auto network = std::make_unique<Network<FastBackend>>(backend_, SmallConfig(preset), kShape);
+    return MakeNetwork(SmallConfig(preset), seed);
+  }
+  std::unique_ptr<Network<FastBackend>> MakeNetwork(const ModelConfig& config, uint64_t seed) {
+    auto network = std::make_unique<Network<FastBackend>>(backend_, config, kShape);
     InitializeAtRandom({.forget_bias = 0.5, .gamma_input = 0.7, .gamma_output = 1.2}, seed,
                        network.get());
     return network;
@@ -77,27 +82,46 @@ class SamePresetTest : public FromModelTest, public testing::WithParamInterface<
 
 // Nothing is fitted, nothing lost: not even a temperature.
 TEST_P(SamePresetTest, ComputesWhatTheModelComputed) {
-  auto source = MakeNetwork(GetParam(), 1);
-  for (auto& layer : source->lstm()) {
-    for (size_t i = 0; i < layer->bias().value.size(); ++i) {
-      layer->bias().value[i] += 0.1f * static_cast<float>(i % 5);
-    }
+  std::vector<ModelConfig> configs{SmallConfig(GetParam()),
+                                   SmallConfig(GetParam(), kHidden - 3, kHidden - 3, 2)};
+  if (configs[0].output_projection != MatrixKind::kNone) {
+    configs.push_back(SmallConfig(GetParam(), 22, 13, 2));
   }
-  for (LinearLayer<FastBackend>* layer :
-       {source->input_projection(), source->output_projection()}) {
-    if (layer == nullptr) continue;
-    for (size_t i = 0; i < layer->bias().value.size(); ++i) {
-      layer->bias().value[i] = 0.2f * static_cast<float>(i % 3);
+  for (const ModelConfig& config : configs) {
+    SCOPED_TRACE(config.hidden_size);
+    auto source = MakeNetwork(config, 1);
+    for (auto& layer : source->lstm()) {
+      for (size_t i = 0; i < layer->bias().value.size(); ++i) {
+        layer->bias().value[i] += 0.1f * static_cast<float>(i % 5);
+      }
     }
+    for (LinearLayer<FastBackend>* layer :
+         {source->input_projection(), source->output_projection()}) {
+      if (layer == nullptr) continue;
+      for (size_t i = 0; i < layer->bias().value.size(); ++i) {
+        layer->bias().value[i] = 0.2f * static_cast<float>(i % 3);
+      }
+    }
+    if (source->output_projection() != nullptr) source->output().ScaleLogits(1.3f);
+    const double loss = Loss(*source);
+    auto network = MakeNetwork(config, 2);
+    ASSERT_GT(std::fabs(Loss(*network) - loss), 0.1);
+    Model model = Export(*source);
+    if (source->input_projection() != nullptr) {
+      // As much is in the layer's scale as is missing in the table's.
+      model.tensors.at("embedding.scale").mutable_f32()[0] *= 2;
+      const bool binary = source->input_projection()->binary();
+      for (float& x :
+           model.tensors.at(binary ? "input_projection.scale" : "input_projection.weight")
+               .mutable_f32()) {
+        x /= 2;
+      }
+    }
+    const auto report = Initialize(model, network.get());
+    ASSERT_TRUE(report.ok()) << report.status();
+    EXPECT_EQ(*report, "");
+    EXPECT_NEAR(Loss(*network), loss, 2e-4 * loss);
   }
-  if (source->output_projection() != nullptr) source->output().ScaleLogits(1.3f);
-  const double loss = Loss(*source);
-  auto network = MakeNetwork(GetParam(), 2);
-  ASSERT_GT(std::fabs(Loss(*network) - loss), 0.1);
-  const auto report = Initialize(Export(*source), network.get());
-  ASSERT_TRUE(report.ok()) << report.status();
-  EXPECT_EQ(*report, "");
-  EXPECT_NEAR(Loss(*network), loss, 2e-4 * loss);
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, SamePresetTest,
@@ -147,6 +171,8 @@ std::vector<float> Product(const std::vector<float>& a, const std::vector<float>
 
 TEST_F(FromModelTest, FloatTablesBecomeBinaryTablesAndLayers) {
   auto lstm = MakeNetwork("lstm", 1);
+  // W_x of another magnitude than W_h: one scale has to serve both.
+  for (float& w : lstm->lstm()[0]->weight_x().parameter.value) w *= 3;
   const Model model = Export(*lstm);
   for (const char* preset : {"belm", "bllm"}) {
     SCOPED_TRACE(preset);
@@ -169,6 +195,7 @@ TEST_F(FromModelTest, FloatTablesBecomeBinaryTablesAndLayers) {
         magnitude += input[i] * input[i];
       }
       for (float& x : input) x *= static_cast<float>(moved / magnitude);
+      EXPECT_NEAR(moved / magnitude, 1.0 / 3, 0.1);  // Mean |W_h| / |W_x|.
     }
     EXPECT_LT(RelativeError(input, target), binary ? 0.5 : 0.35);
 
@@ -300,15 +327,27 @@ TEST_F(FromModelTest, DifferencesAreNamed) {
     EXPECT_EQ(report.status().code(), absl::StatusCode::kFailedPrecondition);
     return std::string(report.status().message());
   };
-  EXPECT_THAT(message(*belm, *lstm), HasSubstr("embedding does not fit"));
-  EXPECT_THAT(message(*lstm, *no_o), HasSubstr("output_embedding does not fit"));
+  EXPECT_THAT(message(*belm, *lstm),
+              HasSubstr("embedding with a linear layer, expected one without"));
+  EXPECT_THAT(message(*lstm, *no_o), HasSubstr("output_embedding float, expected binary"));
   no_o->output().ScaleLogits(1.2f);
   auto other = MakeNetwork("bllm-no-o", 2);
-  EXPECT_THAT(message(*no_o, *other), HasSubstr("temperature"));
-  ModelConfig config = SmallConfig("lstm");
-  config.hidden_size = config.embedding_size = 16;
-  Network<FastBackend> smaller(backend_, config, kShape);
-  EXPECT_THAT(message(*lstm, smaller), HasSubstr("hidden_size"));
+  EXPECT_THAT(message(*no_o, *other), HasSubstr("output_embedding.scale: "));
+  EXPECT_TRUE(InitializeFromModel(Export(*no_o), {.untrained = true}, &pool_, other.get()).ok());
+  EXPECT_NEAR(Loss(*other), Loss(*no_o), 1e-3);
+  auto smaller = MakeNetwork(SmallConfig("lstm", 16, 16), 1);
+  EXPECT_THAT(message(*lstm, *smaller), HasSubstr("hidden_size 24, expected 16"));
+  // Only one side has a layer, and E is not H: there is no room for another.
+  ModelConfig wide = SmallConfig("lstm", 16, 24);
+  wide.output_projection = MatrixKind::kFloat;
+  ModelConfig wide_binary = SmallConfig("belm", 16, 24);
+  wide_binary.output_embedding = MatrixKind::kFloat;
+  auto from = MakeNetwork(wide, 1);
+  auto to = MakeNetwork(wide_binary, 1);
+  EXPECT_THAT(message(*from, *to), HasSubstr("input size of the LSTM 24, expected 16"));
+  for (float& w : lstm->lstm()[0]->weight_h().parameter.value) w = 0;
+  auto bllm = MakeNetwork("bllm", 1);
+  EXPECT_THAT(message(*lstm, *bllm), HasSubstr("lstm.0.weight_h: every value is 0"));
 }
 
 }  // namespace

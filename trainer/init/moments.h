@@ -13,12 +13,11 @@ namespace bitlm::trainer {
 struct InputMoments {
   // By LSTM layer: the mean of u^T u, u = [x_t, h_{t-1}]: [I + H, I + H].
   std::vector<std::vector<float>> lstm;
-  // The mean of z^T z, z the input of the output table or of the layer before it: [H, H].
+  // The mean of h_t^T h_t of the last layer: [H, H].
   std::vector<float> output;
 };
 
-// Over the first `segments` segments of `batcher`, without dropout. `network` has been packed and
-// has no output projection.
+// Over the first `segments` segments of `batcher`, without dropout. `network` has been packed.
 InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool* pool,
                             Network<FastBackend>* network);
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "trainer/tensor/random.h"
 
@@ -39,12 +38,14 @@ void SubtractProduct(std::span<const float> gram, std::span<const float> x,
   }
 }
 
-// signs * max(0, s_k r_k + G_kk), a fourth of what a flip costs.
+// The signs times a fourth of what a flip costs, s_k r_k + G_kk, but never 0, which has no sign.
 void Margins(std::span<const float> gram, std::span<const float> signs,
              std::span<const float> residual, std::span<float> margins) {
   const size_t n = signs.size();
   for (size_t k = 0; k < n; ++k) {
-    margins[k] = signs[k] * std::max(0.0f, signs[k] * residual[k] + gram[k * n + k]);
+    const float diagonal = gram[k * n + k];
+    const float cost = std::max(signs[k] * residual[k] + diagonal, 1e-6f * diagonal + 1e-30f);
+    margins[k] = std::copysign(cost, signs[k]);
   }
 }
 
@@ -108,7 +109,7 @@ void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float>
   });
 }
 
-float Sign(float x) { return x >= 0 ? 1.0f : -1.0f; }
+float Sign(float x) { return x > 0 ? 1.0f : -1.0f; }
 
 class Factorization {
  public:
@@ -225,18 +226,20 @@ class Factorization {
     });
   }
 
+  // With t / scale for t the scale drops out of the choice of signs.
   void FitSignsOfM(const std::vector<float>& gram, const std::vector<float>& target) {
     pool_->ParallelFor(columns_, [&](size_t j) {
-      std::vector<float> scaled(gram), values(size_), residual(size_);
-      for (float& x : scaled) x *= scale_[j] * scale_[j];
+      std::vector<float> values(size_), residual(size_), margins(size_);
       for (size_t k = 0; k < size_; ++k) {
         values[k] = Sign(s_[k * columns_ + j]);
-        residual[k] = target[k * columns_ + j] * scale_[j];
+        residual[k] = target[k * columns_ + j] / scale_[j];
       }
-      SubtractProduct(scaled, values, residual);
-      DescendSigns(scaled, values, residual);
-      Margins(scaled, values, residual, values);
-      for (size_t k = 0; k < size_; ++k) s_[k * columns_ + j] = values[k];
+      SubtractProduct(gram, values, residual);
+      DescendSigns(gram, values, residual);
+      Margins(gram, values, residual, margins);
+      for (size_t k = 0; k < size_; ++k) {
+        s_[k * columns_ + j] = margins[k] * scale_[j] * scale_[j];
+      }
     });
   }
 
@@ -270,31 +273,28 @@ class Factorization {
   }
 
   double Error() const {
-    std::vector<double> wrong(rows_), all(rows_);
+    std::vector<float> difference(table_.begin(), table_.end());
     pool_->ParallelFor(rows_, [&](size_t v) {
-      const float* row = table_.data() + v * columns_;
-      std::vector<float> difference(row, row + columns_);
+      float* row = difference.data() + v * columns_;
       for (size_t k = 0; k < size_; ++k) {
         const float sign = signs_[v * size_ + k];
-        for (size_t j = 0; j < columns_; ++j) difference[j] -= sign * m_[k * columns_ + j];
+        for (size_t j = 0; j < columns_; ++j) row[j] -= sign * m_[k * columns_ + j];
       }
-      wrong[v] = weights_[v] * Square(difference.data());
-      all[v] = weights_[v] * Square(row);
     });
-    return std::accumulate(wrong.begin(), wrong.end(), 0.0) /
-           std::accumulate(all.begin(), all.end(), 0.0);
+    return WeightedSquares(difference) / WeightedSquares(table_);
   }
 
-  // d C d^T.
-  double Square(const float* d) const {
+  // The sum over rows d of weight * d C d^T.
+  double WeightedSquares(std::span<const float> rows) const {
+    std::vector<float> products(rows.begin(), rows.end());
+    if (!options_.metric.empty()) {
+      MultiplyTransposed(rows, options_.metric, columns_, pool_, &products);
+    }
     double sum = 0;
-    for (size_t i = 0; i < columns_; ++i) {
-      double product = d[i];
-      if (!options_.metric.empty()) {
-        product = 0;
-        for (size_t j = 0; j < columns_; ++j) product += options_.metric[i * columns_ + j] * d[j];
-      }
-      sum += product * d[i];
+    for (size_t v = 0; v < rows_; ++v) {
+      double square = 0;
+      for (size_t j = v * columns_; j < (v + 1) * columns_; ++j) square += rows[j] * products[j];
+      sum += weights_[v] * square;
     }
     return sum;
   }
@@ -312,33 +312,35 @@ class Factorization {
 
 SignRow FitSignRow(std::span<const float> values, std::span<const float> moments) {
   const size_t n = values.size();
-  std::vector<float> signs(n), target(n), residual(n), gram(moments.size());
+  std::vector<float> signs(n), target(n), product(n), residual(n);
   SubtractProduct(moments, values, target);
-  for (float& x : target) x = -x;  // C w
   double sum = 0;
   for (size_t i = 0; i < n; ++i) {
+    target[i] = -target[i];  // C w
     signs[i] = Sign(values[i]);
     sum += std::fabs(values[i]);
   }
-  auto scale = static_cast<float>(std::max(1e-12, sum / static_cast<double>(n)));
-  for (int round = 0; round < 4; ++round) {
-    // Given the signs, the scale: (s C w) / (s C s).
-    std::fill(residual.begin(), residual.end(), 0.0f);
-    SubtractProduct(moments, signs, residual);
+  SignRow row{.margins = std::vector<float>(n),
+              .scale = static_cast<float>(std::max(1e-12, sum / static_cast<double>(n)))};
+  SubtractProduct(moments, signs, product);  // -C s
+  // Given the signs, the scale: (s C w) / (s C s).
+  const auto fit_scale = [&] {
     double numerator = 0, denominator = 0;
     for (size_t i = 0; i < n; ++i) {
       numerator += signs[i] * target[i];
-      denominator -= signs[i] * residual[i];
+      denominator -= signs[i] * product[i];
     }
-    if (numerator > 0 && denominator > 0) scale = static_cast<float>(numerator / denominator);
-    // Given the scale, the signs.
-    for (size_t i = 0; i < gram.size(); ++i) gram[i] = scale * scale * moments[i];
-    for (size_t i = 0; i < n; ++i) residual[i] = scale * target[i];
-    SubtractProduct(gram, signs, residual);
-    DescendSigns(gram, signs, residual);
+    if (numerator > 0 && denominator > 0) row.scale = static_cast<float>(numerator / denominator);
+  };
+  for (int round = 0; round < 4; ++round) {
+    fit_scale();
+    // Given the scale, the signs: those that are best for C w / scale.
+    for (size_t i = 0; i < n; ++i) residual[i] = product[i] + target[i] / row.scale;
+    DescendSigns(moments, signs, residual);
+    for (size_t i = 0; i < n; ++i) product[i] = residual[i] - target[i] / row.scale;
   }
-  SignRow row{.margins = std::vector<float>(n), .scale = scale};
-  Margins(gram, signs, residual, row.margins);
+  fit_scale();
+  Margins(moments, signs, residual, row.margins);
   DivideByMeanMagnitude(&row.margins);
   return row;
 }

@@ -19,7 +19,7 @@ std::vector<float> GaussianValues(uint64_t seed, size_t count) {
   return values;
 }
 
-float Sign(float x) { return x >= 0 ? 1.0f : -1.0f; }
+float Sign(float x) { return x > 0 ? 1.0f : -1.0f; }
 
 // M as a plain matrix.
 std::vector<double> PlainM(const SignFactors& factors, const FactorOptions& options) {

@@ -18,6 +18,7 @@
 #include "trainer/layers/lstm.h"
 #include "trainer/layers/output.h"
 #include "trainer/layers/sampled_output.h"
+#include "trainer/layers/soft_targets.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
@@ -80,11 +81,14 @@ class Network {
   // The same in training, and the gradients of gradient_scale * loss. `dropout_key` selects this
   // step's masks; Pack() has had the same. With a teacher, whose z is of the same batch, the
   // gradients are those of (1 - weight) * loss + weight * (cross entropy with its distributions).
+  // A network has one teacher, whose table does not change.
   double LossAndGradient(const Batch& batch, const DropoutRates& dropout, uint64_t dropout_key,
                          Real gradient_scale, State* state, const Teacher<Real>& teacher = {});
-  // What a student needs of this network as the teacher: z of the batch, valid until the next pass.
+  // What a pupil needs of this network as the teacher: z of the batch, valid until the next pass.
   Teacher<Real> Teach(const Batch& batch, Real weight, State* state);
-  const Real* lstm_input(size_t layer) const { return x_[layer].data(); }  // Of the last pass.
+  // Of the last pass: the input of an LSTM layer, and the last one's output, after dropout.
+  const Real* lstm_input(size_t layer) const { return x_[layer].data(); }
+  const Real* hidden() const { return hidden_[0].data(); }
   // Of the last LossAndGradient with a teacher that computed every word: the sum of the cross
   // entropies with its distributions, nats.
   double distillation_loss() const { return distillation_loss_; }

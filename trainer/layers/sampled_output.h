@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "trainer/layers/output.h"
+#include "trainer/layers/soft_targets.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {

@@ -2,8 +2,11 @@
 // 2015, arXiv:1503.02531; of word-level models Kim and Rush 2016, section 3.1).
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
+#include "engine/base/aligned_buffer.h"
 #include "trainer/layers/parameter.h"
 
 namespace bitlm::trainer {

@@ -66,8 +66,9 @@ absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
     return Damaged(path, "header");
   }
   if (header["identity"] != view->identity) {
-    return absl::FailedPreconditionError(
-        path + ": of another recipe or another text; choose another directory or remove this one");
+    return absl::FailedPreconditionError(path +
+                                         ": of another recipe, another text or another teacher; "
+                                         "choose another directory or remove this one");
   }
   if (header["arrays"].size() != view->arrays.size()) {
     return absl::FailedPreconditionError(path +

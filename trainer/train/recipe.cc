@@ -32,6 +32,13 @@ Setter Text(std::string* field) {
   };
 }
 
+Setter Files(std::vector<std::string>* field) {
+  return [field](const std::string& value) {
+    *field = absl::StrSplit(value, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    return absl::OkStatus();
+  };
+}
+
 Setter Number(double* field, double least, double most) {
   return [=](const std::string& value) {
     double x;
@@ -82,11 +89,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
        }},
       {"corpus", Text(&r->corpus)},
       {"license", Text(&r->license)},
-      {"data.train",
-       [r](const std::string& value) {
-         r->train = absl::StrSplit(value, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-         return absl::OkStatus();
-       }},
+      {"data.train", Files(&r->train)},
+      {"data.synthetic", Files(&r->synthetic)},
       {"data.valid", Text(&r->valid)},
       {"data.max_tokens", Integer(&r->max_tokens, 0, kMany)},
       {"vocabulary", Integer(&r->vocabulary_size, 0, 4194304)},

@@ -24,7 +24,10 @@ struct Recipe {
   std::string corpus;   // corpus: its description, for the model's metadata
   std::string license;  // license: of the model
   std::vector<std::string>
-      train;          // data.train: files, separated by white space; .gz is decompressed
+      train;  // data.train: files, separated by white space; .gz is decompressed
+  // data.synthetic: more files to train on, whose words do not count for the vocabulary: text that
+  // a teacher has generated.
+  std::vector<std::string> synthetic;
   std::string valid;  // data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all

@@ -42,6 +42,8 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
                                                                  const TrainingOptions& options) {
   BITLM_ASSIGN_OR_RETURN(const auto train_sentences,
                          ReadSentences(recipe.train, recipe.model.normalization));
+  BITLM_ASSIGN_OR_RETURN(const auto synthetic_sentences,
+                         ReadSentences(recipe.synthetic, recipe.model.normalization));
   BITLM_ASSIGN_OR_RETURN(const auto valid_sentences,
                          ReadSentences({recipe.valid}, recipe.model.normalization));
   if (train_sentences.empty()) return absl::InvalidArgumentError("data.train: no sentence");
@@ -67,9 +69,11 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   if (!options.existing_only) {
     BITLM_ASSIGN_OR_RETURN(lock, FileLock::Acquire(options.output + "/lock"));
   }
+  TokenizedCorpus train =
+      FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens);
+  Append(TokenizeCorpus(synthetic_sentences, vocabulary), &train);
   std::unique_ptr<TrainingRun> run(new TrainingRun(
-      sized, options, FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens),
-      TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
+      sized, options, std::move(train), TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
   if (options.existing_only) return run;
   BITLM_RETURN_IF_ERROR(run->MakeTeacher());
@@ -96,6 +100,12 @@ std::string TrainingRun::Identity() const {
   };
   return absl::StrFormat("%s# training text %s, validation text %s, vocabulary %s\n", recipe_.text,
                          digest(train_), digest(valid_), Sha256Hex(vocabulary_.Serialize()));
+}
+
+// A run must not go on with another teacher. To export it none is needed.
+std::string TrainingRun::ResumeIdentity() const {
+  if (!teacher_) return Identity();
+  return absl::StrFormat("%s# teacher %s\n", Identity(), teacher_digest_);
 }
 
 TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
@@ -309,11 +319,11 @@ absl::Status TrainingRun::WriteState() {
                                       {"bfloat16", Bfloat16() ? 1.0 : 0.0},
                                       {"train_seconds", train_seconds_}},
                           .arrays = StateArrays(),
-                          .identity = Identity()});
+                          .identity = ResumeIdentity()});
 }
 
 absl::Status TrainingRun::ReadState() {
-  CheckpointView view{.numbers = {}, .arrays = StateArrays(), .identity = Identity()};
+  CheckpointView view{.numbers = {}, .arrays = StateArrays(), .identity = ResumeIdentity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("checkpoint.bin"), &view));
   if ((view.numbers["bfloat16"] != 0) != Bfloat16()) {
     return absl::FailedPreconditionError(absl::StrFormat(

@@ -65,9 +65,8 @@ class TrainingRun {
   // The model of a recipe's key, with the words of data.train.
   absl::StatusOr<std::shared_ptr<const Model>> ReadOther(const char* key,
                                                          const std::string& directory) const;
-  // It as a packed network; `key` is for messages.
-  absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model,
-                                                                  const char* key);
+  // It as a packed network.
+  absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
   absl::Status MakeTeacher();
   double Validate();
@@ -79,6 +78,7 @@ class TrainingRun {
   std::vector<std::pair<std::string, std::span<float>>> StateArrays();
   void Report();
   std::string Identity() const;
+  std::string ResumeIdentity() const;
   bool Bfloat16() const { return options_.precision == Precision::kBfloat16; }
   absl::Status DropLogAfterCheckpoint();
 
@@ -95,6 +95,7 @@ class TrainingRun {
   Network<FastBackend>::State state_;
   std::unique_ptr<Network<FastBackend>> teacher_;  // Null without distillation.
   Network<FastBackend>::State teacher_state_;
+  std::string teacher_digest_;
   ScheduleState schedule_;
   int64_t step_ = 0;  // Segments done, all epochs.
   int64_t total_steps_ = 0;

@@ -1,9 +1,12 @@
 // The models that a run starts from and learns from.
 
+#include <algorithm>
 #include <cstdio>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status.h"
 #include "trainer/init/from_model.h"
 #include "trainer/init/initialize.h"
@@ -14,9 +17,10 @@ namespace bitlm::trainer {
 absl::StatusOr<std::shared_ptr<const Model>> TrainingRun::ReadOther(
     const char* key, const std::string& directory) const {
   auto model = ReadModel(directory);
-  if (!model.ok()) {
-    return absl::Status(model.status().code(),
-                        absl::StrFormat("%s: %s", key, model.status().message()));
+  absl::Status status = model.status();
+  if (status.ok()) status = CheckTrainable((*model)->config);
+  if (!status.ok()) {
+    return absl::Status(status.code(), absl::StrFormat("%s: %s", key, status.message()));
   }
   if ((*model)->vocabulary.Serialize() != vocabulary_.Serialize()) {
     return absl::FailedPreconditionError(
@@ -35,28 +39,32 @@ absl::Status TrainingRun::Initialize() {
                      .seed = recipe_.seed};
   for (const int32_t token : train_.tokens) ++options.counts[static_cast<size_t>(token)];
   InputMoments moments;
-  if (model->config.output_projection == MatrixKind::kNone) {
-    BITLM_ASSIGN_OR_RETURN(const auto network, NetworkOf(*model, "init.model"));
-    constexpr int64_t kSegments = 32;
-    batcher_.StartEpoch(0);
-    moments = MeasureMoments(batcher_, kSegments, &pool_, network.get());
+  const bool fits_rows = recipe_.model.recurrent == MatrixKind::kBinary ||
+                         recipe_.model.output_projection == MatrixKind::kBinary;
+  if (fits_rows) {
+    BITLM_ASSIGN_OR_RETURN(const auto network, NetworkOf(*model));
+    // Sixteen inputs for each of their dimensions.
+    const int64_t per_segment = recipe_.shape.streams * recipe_.shape.steps;
+    const int64_t tokens = 32 * std::max(recipe_.model.hidden_size, recipe_.model.embedding_size);
+    moments = MeasureMoments(batcher_, 1 + (tokens - 1) / per_segment, &pool_, network.get());
     options.moments = &moments;
   }
-  BITLM_ASSIGN_OR_RETURN(const std::string report,
-                         InitializeFromModel(*model, options, &pool_, &network_));
-  if (!options_.quiet) std::fprintf(stderr, "%s", report.c_str());
+  const auto report = InitializeFromModel(*model, options, &pool_, &network_);
+  if (!report.ok()) {
+    return absl::Status(
+        report.status().code(),
+        absl::StrFormat("init.model: %s: %s", recipe_.initial_model, report.status().message()));
+  }
+  if (!options_.quiet) std::fprintf(stderr, "%s", report->c_str());
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(const Model& model,
-                                                                             const char* key) {
-  if (const absl::Status status = CheckTrainable(model.config); !status.ok()) {
-    return absl::FailedPreconditionError(absl::StrFormat("%s: %s", key, status.message()));
-  }
+absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(const Model& model) {
   NetworkShape shape = recipe_.shape;
   shape.softmax_samples = 0;
   auto network = std::make_unique<Network<FastBackend>>(backend_, model.config, shape);
-  BITLM_RETURN_IF_ERROR(InitializeFromModel(model, {}, &pool_, network.get()).status());
+  BITLM_RETURN_IF_ERROR(
+      InitializeFromModel(model, {.untrained = true}, &pool_, network.get()).status());
   network->Pack();
   return network;
 }
@@ -64,8 +72,14 @@ absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(con
 absl::Status TrainingRun::MakeTeacher() {
   if (recipe_.teacher_model.empty() || recipe_.distillation_weight == 0) return absl::OkStatus();
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadOther("distillation.model", recipe_.teacher_model));
-  BITLM_ASSIGN_OR_RETURN(teacher_, NetworkOf(*model, "distillation.model"));
+  BITLM_ASSIGN_OR_RETURN(teacher_, NetworkOf(*model));
   teacher_state_ = teacher_->ZeroState();
+  std::string digests;
+  for (const auto& [name, tensor] : model->tensors) {
+    const auto bytes = tensor.bytes.span();
+    digests += Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  teacher_digest_ = Sha256Hex(digests);
   return absl::OkStatus();
 }
 

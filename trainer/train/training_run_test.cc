@@ -306,38 +306,64 @@ TEST_F(TrainingRunTest, DamagedCheckpointIsAnError) {
 // when it is stopped again and again.
 TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
   auto source = TrainingRun::Create(
-      MakeRecipe("lstm", "optimizer = adam\nlearning_rate = 0.01\nepochs = 8\n"),
+      MakeRecipe("lstm",
+                 "optimizer = adam\nlearning_rate = 0.01\nepochs = 6\nmodel.hidden_size = 96\n"),
       Options("source"));
   ASSERT_TRUE(source.ok()) << source.status();
   ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
   const std::string model = *(*source)->Export();
   const double trained = LeastLogged(directory_ + "/source/log.csv");
   ASSERT_LT(trained, 6.0);
-  const Recipe recipe =
-      MakeRecipe("belm",
-                 "optimizer = adam\nlearning_rate = 0.001\nschedule = linear\nepochs = 2\n"
-                 "init.model = " +
-                     model + "\ndistillation.model = " + model +
-                     "\ndistillation.weight = 0.8\nmodel.context = document\n");
-  auto run = TrainingRun::Create(recipe, Options("whole"));
-  ASSERT_TRUE(run.ok()) << run.status();
-  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-  // The first line, before any step: untrained, a model of 22 words is above 20.
-  const std::string log = *ReadFile(directory_ + "/whole/log.csv");
-  const std::vector<std::string> lines = absl::StrSplit(log, '\n');
-  const std::vector<std::string> first = absl::StrSplit(lines[1], ',');
-  EXPECT_EQ(first[2], "0");
-  EXPECT_LT(std::stod(first.back()), 12.0);
-  EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 0.9 * std::stod(first.back()));
-  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
-    TrainingOptions options = Options("parts");
-    options.stop_after_steps = 7;
-    auto part = TrainingRun::Create(recipe, options);
-    ASSERT_TRUE(part.ok()) << part.status();
-    end = *(*part)->Train();
+  for (const char* preset : {"belm", "bllm"}) {
+    SCOPED_TRACE(preset);
+    std::filesystem::remove_all(directory_ + "/whole");
+    std::filesystem::remove_all(directory_ + "/parts");
+    const Recipe recipe = MakeRecipe(preset,
+                                     "model.hidden_size = 96\noptimizer = adam\nlearning_rate = "
+                                     "0.001\nschedule = linear\nepochs = 2\n"
+                                     "init.model = " +
+                                         model + "\ndistillation.model = " + model +
+                                         "\ndistillation.weight = 0.8\nmodel.context = document\n");
+    auto run = TrainingRun::Create(recipe, Options("whole"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    // The first line, before any step: untrained, a model of 22 words is above 20.
+    const std::string log = *ReadFile(directory_ + "/whole/log.csv");
+    const std::vector<std::string> lines = absl::StrSplit(log, '\n');
+    const std::vector<std::string> first = absl::StrSplit(lines[1], ',');
+    EXPECT_EQ(first[2], "0");
+    EXPECT_LT(std::stod(first.back()), 12.0);
+    EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 0.9 * std::stod(first.back()));
+    for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
+      TrainingOptions options = Options("parts");
+      options.stop_after_steps = 7;
+      auto part = TrainingRun::Create(recipe, options);
+      ASSERT_TRUE(part.ok()) << part.status();
+      end = *(*part)->Train();
+    }
+    EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+    EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
   }
-  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
-  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+}
+
+TEST_F(TrainingRunTest, RefusesToGoOnWithAnotherTeacher) {
+  auto source = TrainingRun::Create(MakeRecipe("lstm", "epochs = 2\n"), Options("source"));
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
+  const std::string model = *(*source)->Export();
+  const Recipe recipe = MakeRecipe("bllm", "distillation.model = " + model + "\n");
+  TrainingOptions options = Options("out");
+  options.stop_after_steps = 3;
+  ASSERT_TRUE((*TrainingRun::Create(recipe, options))->Train().ok());
+  ASSERT_TRUE(TrainingRun::Create(recipe, options).ok());
+  auto other = TrainingRun::Create(MakeRecipe("lstm", "epochs = 2\nseed = 2\n"), Options("other"));
+  ASSERT_EQ(*(*other)->Train(), TrainingEnd::kFinished);
+  const std::string another = *(*other)->Export();
+  std::filesystem::remove_all(model);
+  std::filesystem::rename(another, model);
+  const absl::Status status = TrainingRun::Create(recipe, options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("another teacher"));
 }
 
 TEST_F(TrainingRunTest, RefusesAModelOfOtherWordsToStartOrLearnFrom) {

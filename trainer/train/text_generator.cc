@@ -1,0 +1,107 @@
+#include "trainer/train/text_generator.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "trainer/init/from_model.h"
+#include "trainer/layers/network.h"
+#include "trainer/tensor/math.h"
+#include "trainer/tensor/random.h"
+#include "trainer/train/recipe.h"
+
+namespace bitlm::trainer {
+namespace {
+
+// logits -> exp(logits), and their sums by blocks of 64.
+BITLM_CLONES void Exponentials(float* logits, int64_t count, float* block_sums) {
+  for (int64_t first = 0; first < count; first += 64) {
+    const int64_t last = std::min(count, first + 64);
+    float sum = 0;
+    for (int64_t i = first; i < last; ++i) {
+      logits[i] = Exp(logits[i]);
+      sum += logits[i];
+    }
+    block_sums[first / 64] = sum;
+  }
+}
+
+// The word at `uniform` in (0, 1) of the cumulative distribution.
+int32_t Draw(float* logits, int64_t count, double uniform) {
+  std::vector<float> sums(static_cast<size_t>((count + 63) / 64));
+  Exponentials(logits, count, sums.data());
+  double total = 0;
+  for (const float sum : sums) total += sum;
+  double left = uniform * total;
+  size_t block = 0;
+  while (block + 1 < sums.size() && left >= sums[block]) left -= sums[block++];
+  const int64_t last = std::min(count, static_cast<int64_t>(block + 1) * 64);
+  int64_t word = static_cast<int64_t>(block) * 64;
+  while (word + 1 < last && left >= logits[word]) left -= logits[word++];
+  return static_cast<int32_t>(word);
+}
+
+}  // namespace
+
+absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
+                          const std::function<void(std::string_view)>& write) {
+  BITLM_RETURN_IF_ERROR(CheckTrainable(model.config));
+  const FastBackend backend(options.precision, pool);
+  const int64_t streams = options.streams;
+  Network<FastBackend> network(backend, model.config, {.streams = streams, .steps = 1});
+  BITLM_RETURN_IF_ERROR(InitializeFromModel(model, {.untrained = true}, pool, &network).status());
+  network.Pack();
+  const Parameter<float>& table = network.output().table();
+  const int64_t vocabulary = table.cols;
+  SoftTargets<FastBackend> output(backend, streams, table.rows, vocabulary);
+  output.Pack(table);
+  AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
+
+  const TokenId end = model.vocabulary.end_of_sentence_id();
+  const auto count = static_cast<size_t>(streams);
+  Batch batch{.streams = streams,
+              .steps = 1,
+              .inputs = std::vector<int32_t>(count, end),
+              .targets = std::vector<int32_t>(count, -1),
+              .resets = std::vector<uint8_t>(count, 1)};
+  auto state = network.ZeroState();
+  std::vector<std::vector<TokenId>> sentences(count);
+  std::vector<bool> finished(count);
+  std::vector<TokenId> drawn(count);
+  int64_t written = 0;
+  std::string line;
+  for (uint64_t step = 0; std::find(finished.begin(), finished.end(), false) != finished.end();
+       ++step) {
+    output.SetRows(network.Teach(batch, 1, &state).z, 0, streams);
+    backend.MultiplyAll(output.z_left(), output.forward(), logits.data(), vocabulary, false);
+    pool->ParallelFor(count, [&](size_t b) {
+      drawn[b] = Draw(logits.data() + static_cast<int64_t>(b) * vocabulary, vocabulary,
+                      UniformAt(Combine(options.seed, step), b));
+    });
+    for (size_t b = 0; b < count; ++b) {
+      std::vector<TokenId>& sentence = sentences[b];
+      const bool ends = drawn[b] == end || static_cast<int64_t>(sentence.size()) >= options.longest;
+      batch.inputs[b] = ends ? end : drawn[b];
+      batch.resets[b] = ends;
+      if (!ends) {
+        sentence.push_back(drawn[b]);
+        continue;
+      }
+      if (!finished[b] && !sentence.empty()) {
+        line.clear();
+        for (const TokenId word : sentence) {
+          if (!line.empty()) line.push_back(' ');
+          line += model.vocabulary.Word(word);
+        }
+        write(line);
+        written += static_cast<int64_t>(sentence.size()) + 1;
+      }
+      sentence.clear();
+      finished[b] = written >= options.tokens;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace bitlm::trainer

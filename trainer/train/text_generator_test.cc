@@ -1,0 +1,121 @@
+#include "trainer/train/text_generator.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "trainer/export/exporter.h"
+#include "trainer/init/initialize.h"
+
+namespace bitlm::trainer {
+namespace {
+
+constexpr int kVocabulary = 100;
+
+class TextGeneratorTest : public testing::Test {
+ protected:
+  TextGeneratorTest() {
+    ModelConfig config = PresetConfig("bllm").value();
+    config.hidden_size = config.embedding_size = 32;
+    config.vocabulary_size = kVocabulary;
+    Network<FastBackend> network(backend_, config, {.streams = 1, .steps = 2});
+    InitializeAtRandom({.gamma_input = 2, .gamma_output = 3}, 1, &network);
+    std::vector<std::string> words{"<unk>", "</s>"};
+    while (words.size() < kVocabulary) words.push_back("w" + std::to_string(words.size()));
+    model_ = *ExportModel(network, Vocabulary::FromWords(words).value(), ModelMetadata{});
+    network.Pack();
+    for (int32_t word = 0; word < kVocabulary; ++word) {
+      const double p = std::exp(-Loss(network, {1}, {word}));
+      first_[Word(word)] = p;
+      if (word > 1 && (likeliest_ == 0 || p > first_[Word(likeliest_)])) likeliest_ = word;
+    }
+    for (int32_t word = 0; word < kVocabulary; ++word) {
+      after_likeliest_[Word(word)] = std::exp(-Loss(network, {1, likeliest_}, {-1, word}));
+    }
+  }
+
+  std::string Word(int32_t id) const { return std::string(model_->vocabulary.Word(id)); }
+
+  // -log p of the targets that are not negative, from the zero state.
+  static double Loss(Network<FastBackend>& network, std::vector<int32_t> inputs,
+                     std::vector<int32_t> targets) {
+    inputs.resize(2, 0);
+    targets.resize(2, -1);
+    const Batch batch{.streams = 1,
+                      .steps = 2,
+                      .inputs = inputs,
+                      .targets = targets,
+                      .resets = {1, 0},
+                      .scored = 1};
+    auto state = network.ZeroState();
+    return network.Loss(batch, &state);
+  }
+
+  std::vector<std::vector<std::string>> Generate(int64_t tokens, uint64_t seed, int threads = 2) {
+    ThreadPool pool(threads);
+    std::vector<std::vector<std::string>> sentences;
+    const absl::Status status =
+        GenerateText(*model_, {.tokens = tokens, .seed = seed, .longest = 30}, &pool,
+                     [&](std::string_view line) {
+                       sentences.push_back(absl::StrSplit(std::string(line), ' '));
+                     });
+    EXPECT_TRUE(status.ok()) << status;
+    return sentences;
+  }
+
+  ThreadPool pool_{2};
+  FastBackend backend_{Precision::kFloat32, &pool_};
+  std::optional<Model> model_;
+  int32_t likeliest_ = 0;                                  // First word but </s>.
+  std::map<std::string, double> first_, after_likeliest_;  // Of next words.
+};
+
+TEST_F(TextGeneratorTest, WordsComeWithTheirProbabilities) {
+  std::map<std::string, double> first, second;
+  double sentences = 0, begun = 0;
+  for (const auto& sentence : Generate(400000, 1)) {
+    ++sentences;
+    ++first[sentence[0]];
+    if (sentence[0] != Word(likeliest_)) continue;
+    ++begun;
+    ++second[sentence.size() > 1 ? sentence[1] : "</s>"];
+  }
+  ASSERT_GT(sentences, 10000);
+  ASSERT_GT(begun, 300);
+  // Empty sentences are left out.
+  const double written = 1 - first_.at("</s>");
+  EXPECT_EQ(first.count("</s>"), 0u);
+  double total = 0;
+  for (const auto& [word, p] : first_) {
+    total += p;
+    if (word == "</s>") continue;
+    const double expected = sentences * p / written;
+    EXPECT_NEAR(first[word], expected, 6 * std::sqrt(expected) + 3) << word;
+  }
+  EXPECT_NEAR(total, 1, 1e-4);
+  for (const auto& [word, p] : after_likeliest_) {
+    EXPECT_NEAR(second[word], begun * p, 6 * std::sqrt(begun * p) + 3) << word;
+  }
+}
+
+TEST_F(TextGeneratorTest, SeedsAndNotThreadsDecide) {
+  const auto text = Generate(5000, 7);
+  EXPECT_EQ(text, Generate(5000, 7, 1));
+  EXPECT_NE(text, Generate(5000, 8));
+  int64_t tokens = 0;
+  for (const auto& sentence : text) {
+    tokens += static_cast<int64_t>(sentence.size()) + 1;
+    EXPECT_LE(sentence.size(), 30u);
+    for (const std::string& word : sentence) EXPECT_TRUE(first_.contains(word)) << word;
+  }
+  EXPECT_GE(tokens, 5000);
+  EXPECT_LT(tokens, 5000 + 257 * 31);
+}
+
+}  // namespace
+}  // namespace bitlm::trainer
