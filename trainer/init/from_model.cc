@@ -308,8 +308,7 @@ class Importer {
   }
 
   // The layer and binary table in place of a float one, [V, E = H]. `metric` is for a binary layer;
-  // with a float one, fitting every direction alike is better: of the Penn Treebank's lstm it makes
-  // a belm of validation perplexity 99.4, with the metric 103.7.
+  // with a float one, fitting every direction alike has given better starts.
   absl::Status SetFactors(const Values& values, const Values& metric, bool after_lstm,
                           Parameter<float>* table, LinearLayer<FastBackend>* layer) {
     if (options_.counts.size() != static_cast<size_t>(network_.config().vocabulary_size)) {
