@@ -72,21 +72,6 @@ TEST(OptimizerTest, ClipsByTheJointNorm) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(below.matrix.value[i], free.matrix.value[i]);
 }
 
-TEST(OptimizerTest, LatentWeightsMayBeLeftOutOfClipping) {
-  ThreadPool pool(1);
-  Parameters p;
-  for (float& g : p.binary.gradient.span()) g = 0.05f;
-  OptimizerOptions options = kPlainSgd;
-  options.clip_latent = false;
-  // Three pairs of 0.02 and -0.04.
-  options.clip_norm = std::sqrt(3 * (0.02 * 0.02 + 0.04 * 0.04)) / 2;
-  ASSERT_TRUE(Optimizer(options, p.all(), &pool).Step(1).ok());
-  EXPECT_NEAR(p.matrix.value[0], 0.1f - 0.01f, 1e-7);
-  EXPECT_NEAR(p.binary.value[0], 0.1f - 0.05f, 1e-7);
-  p.binary.gradient[1] = NAN;
-  EXPECT_FALSE(Optimizer(options, p.all(), &pool).Step(1).ok());
-}
-
 // Kingma and Ba 2015, Algorithm 1, two steps by hand.
 TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
   ThreadPool pool(1);
@@ -107,36 +92,6 @@ TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
     EXPECT_NEAR(p.matrix.value[1], w, 1e-6);
   }
   EXPECT_EQ(optimizer.steps(), 2);
-}
-
-// One second moment a parameter, its mean square, corrected as Adam's; rows of a sparse parameter
-// count when they are touched.
-TEST(OptimizerTest, NovogradNormalizesEachParameterAsAWhole) {
-  ThreadPool pool(1);
-  Parameters p;
-  p.matrix.sparse = true;
-  p.matrix.touched_rows = {1};
-  for (float& g : p.vector.gradient.span()) g *= 1000;
-  const OptimizerOptions options{.kind = OptimizerKind::kNovograd, .clip_norm = 0};
-  Optimizer optimizer(options, p.all(), &pool);
-  ASSERT_TRUE(optimizer.Step(0.1).ok());
-  const double rms = std::sqrt((0.02 * 0.02 + 0.04 * 0.04) / 2);
-  EXPECT_EQ(p.matrix.value[0], 0.1f);
-  EXPECT_NEAR(p.matrix.value[2], 0.3 - 0.1 * 0.02 / rms, 1e-5);
-  EXPECT_NEAR(p.vector.value[1], 0.2 + 0.1 * 0.04 / rms, 1e-5);
-  EXPECT_NEAR(p.binary.value[1], 0.2 + 0.1 * 0.04 / rms, 1e-5);
-  // A second step: moments by hand.
-  const float before = p.vector.value[0];
-  p.vector.gradient[0] = 50;
-  p.vector.gradient[1] = 0;
-  ASSERT_TRUE(optimizer.Step(0.1).ok());
-  const double first_square = rms * rms * 1e6, second_square = 50.0 * 50.0 / 2;
-  const double v =
-      (options.beta2 * (1 - options.beta2) * first_square + (1 - options.beta2) * second_square) /
-      (1 - options.beta2 * options.beta2);
-  const double m =
-      options.beta1 * 0.1 * (20 / (rms * 1000)) + (1 - options.beta1) * 50 / std::sqrt(v);
-  EXPECT_NEAR(p.vector.value[0], before - 0.1 * m / (1 - options.beta1 * options.beta1), 1e-5);
 }
 
 TEST(OptimizerTest, DecayIsForFloatMatricesOnly) {

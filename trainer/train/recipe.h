@@ -31,14 +31,13 @@ struct Recipe {
   std::string valid;  // data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
-  int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
-  ModelConfig model;        // model.preset first, then model.<option of config.json>
-  NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
-  DropoutRates dropout;     // dropout.input, .hidden, .output, .words, .recurrent,
-                            // .variational (true, false)
-  OptimizerOptions
-      optimizer;  // optimizer (sgd, adam, novograd), clip_norm, clip_latent, adam.beta1,
-                  // adam.beta2, adam.epsilon, weight_decay, latent_lr_scale
+  int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
+  ModelConfig model;           // model.preset first, then model.<option of config.json>
+  NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
+  DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
+                               // .variational (true, false)
+  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
+                               // adam.epsilon, weight_decay, latent_lr_scale
   ScheduleOptions
       schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
