@@ -316,7 +316,8 @@ class Importer {
     }
     Values weights;
     for (const int64_t count : options_.counts) {
-      weights.push_back(std::sqrt(1.0f + static_cast<float>(count)));
+      weights.push_back(
+          static_cast<float>(std::pow(1.0 + static_cast<double>(count), options_.count_power)));
     }
     FactorOptions options{.binary = layer->binary(),
                           .scale_rows = after_lstm,

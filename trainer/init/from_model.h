@@ -16,6 +16,7 @@ namespace bitlm::trainer {
 // How the binary matrices of a network are fitted to a model's float ones.
 struct FitOptions {
   std::vector<int64_t> counts = {};  // [V]: how often each word occurs; for tables that are fitted.
+  double count_power = 0.5;          // A word weighs (1 + its count)^count_power there.
   const InputMoments* moments = nullptr;  // Of the model; null: every input counts alike.
   uint64_t seed = 1;
   // The network is not for training: its output table may keep a scale of its own.

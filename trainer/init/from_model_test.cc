@@ -222,6 +222,27 @@ TEST_F(FromModelTest, FloatTablesBecomeBinaryTablesAndLayers) {
   }
 }
 
+TEST_F(FromModelTest, FrequentWordsAreFittedCloserTheMoreTheirCountsWeigh) {
+  auto lstm = MakeNetwork("lstm", 1);
+  const Model model = Export(*lstm);
+  constexpr size_t kFrequent = 30;
+  std::vector<int64_t> counts(kVocabulary, 1);
+  std::fill_n(counts.begin(), kFrequent, 10'000);
+  const auto target = Plain(lstm->embedding().table());
+  std::vector<double> errors;
+  for (const double power : {0.0, 1.0}) {
+    auto network = MakeNetwork("belm", 2);
+    ASSERT_TRUE(
+        InitializeFromModel(model, {.counts = counts, .count_power = power}, &pool_, network.get())
+            .ok());
+    auto fitted = Product(Plain(network->embedding().table()),
+                          Plain(network->input_projection()->weight().parameter), kHidden);
+    fitted.resize(kFrequent * kHidden);
+    errors.push_back(RelativeError(fitted, {target.begin(), target.begin() + kFrequent * kHidden}));
+  }
+  EXPECT_LT(errors[1], 0.5 * errors[0]);
+}
+
 // exp(gamma) alpha is the mean magnitude of a row of {W_x, W_h}.
 TEST_F(FromModelTest, BinaryRowsGetMeanMagnitudes) {
   auto lstm = MakeNetwork("lstm", 1);

@@ -128,6 +128,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"distillation.model", Text(&r->teacher_model)},
       {"distillation.weight", Number(&r->distillation_weight, 0, 1)},
       {"init.model", Text(&r->initial_model)},
+      {"init.count_power", Number(&r->initial_count_power, 0, 2)},
       {"init.uniform", Number(&r->initial.uniform, 0, 10)},
       {"init.forget_bias", Number(&r->initial.forget_bias, -10, 10)},
       {"init.gamma_input", Number(&r->initial.gamma_input, -20, 20)},

@@ -47,6 +47,7 @@ struct Recipe {
   InitialValues initial;          // init.uniform, .forget_bias, .gamma_input, .gamma_output
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
+  double initial_count_power = 0.5;  // init.count_power: of the words in its fit
   // distillation.model: directory of a trained model that teaches this one, and
   // distillation.weight: the share of its distributions in the loss, see soft_targets.h. The
   // dropout is the pupil's alone.

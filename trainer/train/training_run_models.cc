@@ -36,6 +36,7 @@ absl::Status TrainingRun::Initialize() {
   }
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadOther("init.model", recipe_.initial_model));
   FitOptions options{.counts = std::vector<int64_t>(static_cast<size_t>(vocabulary_.size())),
+                     .count_power = recipe_.initial_count_power,
                      .seed = recipe_.seed};
   for (const int32_t token : train_.tokens) ++options.counts[static_cast<size_t>(token)];
   InputMoments moments;
