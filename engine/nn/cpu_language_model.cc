@@ -94,15 +94,11 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
   }
   Scratch inner;
   if (projection.matrix.kind == MatrixKind::kBinary && table.kind == MatrixKind::kBinary) {
-    // Both sides are +1 and -1: exact with one plane, and the table's scale is the row's.
-    const QuantizedRows signs = TakeQuantizedRows(inner, batch, table.columns, 1);
+    // Both sides are +1 and -1, and the table's scale is the row's.
+    const QuantizedRows signs = TakeSignRows(inner, batch, table.columns);
     for (size_t b = 0; b < batch; ++b) {
-      int8_t* row = signs.q + b * signs.q_stride;
-      std::memset(row, 0, signs.q_stride);
-      weights_.EmbeddingSigns(tokens[b], row);
+      weights_.EmbeddingBits(tokens[b], signs.bits + b * signs.bits_stride);
       signs.scales[b] = table.scale;
-      signs.totals[b] = 0;
-      for (size_t k = 0; k < table.columns; ++k) signs.totals[b] += row[k];
     }
     BinaryLinear(kernels_, projection, signs, batch, out, pool);
     return out;
@@ -130,25 +126,28 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
   return out;
 }
 
-// The input of a gate's binary product: quantized, or its signs ([ZT] section 3.1), which are exact
-// with one plane.
+// The input of a gate's binary product: quantized, or its signs ([ZT] section 3.1).
 QuantizedRows CpuLanguageModel::GateInput(Scratch& scratch, const float* const* rows, size_t batch,
                                           size_t columns, QuantizationScale scale) const {
-  const bool signs = config().activation == ActivationKind::kSign;
-  const QuantizedRows out = TakeQuantizedRows(scratch, batch, columns, signs ? 1 : planes_);
-  if (signs) {
-    SignRows(rows, batch, columns, out);
-  } else {
-    kernels_.quantize({.rows = rows,
-                       .batch = batch,
-                       .columns = columns,
-                       .planes = planes_,
-                       .scale = scale,
-                       .q = out.q,
-                       .q_stride = out.q_stride,
-                       .scales = out.scales,
-                       .totals = out.totals});
+  if (config().activation == ActivationKind::kSign) {
+    const QuantizedRows out = TakeSignRows(scratch, batch, columns);
+    kernels_.sign_bits({.rows = rows,
+                        .batch = batch,
+                        .columns = columns,
+                        .bits = out.bits,
+                        .stride = out.bits_stride});
+    return out;
   }
+  const QuantizedRows out = TakeQuantizedRows(scratch, batch, columns, planes_);
+  kernels_.quantize({.rows = rows,
+                     .batch = batch,
+                     .columns = columns,
+                     .planes = planes_,
+                     .scale = scale,
+                     .q = out.q,
+                     .q_stride = out.q_stride,
+                     .scales = out.scales,
+                     .totals = out.totals});
   return out;
 }
 

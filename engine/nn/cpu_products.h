@@ -12,13 +12,17 @@
 
 namespace bitlm {
 
-// Quantized rows, as kernels/quantize writes them.
+// Rows as integers: quantized, as kernels/quantize writes them, or signs.
 struct QuantizedRows {
   int8_t* q = nullptr;  // [batch][planes][q_stride].
   size_t q_stride = 0;
   int planes = 1;
   float* scales = nullptr;    // [batch].
   int32_t* totals = nullptr;  // [batch].
+  // Instead of q and totals, for matrices of sign_inputs: [batch][bits_stride], as
+  // kernels/xnor_gemm reads them.
+  uint64_t* bits = nullptr;
+  size_t bits_stride = 0;
 
   // The same from row `first` on.
   QuantizedRows From(size_t first) const;
@@ -27,9 +31,8 @@ struct QuantizedRows {
 // Room for `batch` rows of `columns` values.
 QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes);
 
-// The signs of `rows` [batch] of [columns], +1 where a value is above 0 and -1 elsewhere; a null
-// row counts as zeros. Scales are 1.
-void SignRows(const float* const* rows, size_t batch, size_t columns, const QuantizedRows& out);
+// Room for the signs of `batch` rows of `columns` values, with scales of 1.
+QuantizedRows TakeSignRows(Scratch& scratch, size_t batch, size_t columns);
 
 // Float rows with a stride.
 struct FloatRows {

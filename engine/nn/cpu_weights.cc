@@ -33,12 +33,21 @@ class Packer {
  public:
   explicit Packer(const TensorMap& tensors) : tensors_(tensors) {}
 
-  PackedMatrix Matrix(const std::string& name, MatrixKind kind, size_t rows, size_t columns) const {
-    PackedMatrix matrix{.kind = kind, .rows = rows, .columns = columns, .floats = {}, .words = {}};
+  PackedMatrix Matrix(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
+                      bool sign_inputs = false) const {
+    PackedMatrix matrix{.kind = kind,
+                        .rows = rows,
+                        .columns = columns,
+                        .floats = {},
+                        .words = {},
+                        .sign_inputs = sign_inputs && kind == MatrixKind::kBinary};
     const Tensor& tensor = tensors_.at(name);
     if (kind == MatrixKind::kFloat) {
       matrix.floats = AlignedBuffer<float>(FloatPanelValues(rows, columns));
       PackFloatPanels(tensor.f32().data(), rows, columns, matrix.floats.data());
+    } else if (matrix.sign_inputs) {
+      matrix.words = AlignedBuffer<uint64_t>(SignPanelWords(rows, columns));
+      PackSignPanels(tensor.u8().data(), rows, columns, matrix.words.data());
     } else {
       matrix.words = AlignedBuffer<uint64_t>(BinaryPanelWords(rows, columns));
       PackBinaryPanels(tensor.u8().data(), rows, columns, matrix.words.data());
@@ -64,11 +73,11 @@ class Packer {
 
   float Scalar(const std::string& name) const { return tensors_.at(name).f32()[0]; }
 
-  LinearWeights Linear(const std::string& name, MatrixKind kind, size_t rows,
-                       size_t columns) const {
+  LinearWeights Linear(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
+                       bool sign_inputs = false) const {
     LinearWeights linear;
     if (kind == MatrixKind::kNone) return linear;
-    linear.matrix = Matrix(name + ".weight", kind, rows, columns);
+    linear.matrix = Matrix(name + ".weight", kind, rows, columns, sign_inputs);
     if (kind == MatrixKind::kBinary) linear.row_scales = Scales(name + ".scale", rows);
     linear.bias = Rows(name + ".bias");
     return linear;
@@ -97,8 +106,9 @@ class Packer {
     const size_t hidden = static_cast<size_t>(config.hidden_size);
     const size_t input = static_cast<size_t>(config.LstmInputSize(layer));
     LstmWeights lstm;
-    lstm.x = Matrix(prefix + "weight_x", config.recurrent, 4 * hidden, input);
-    lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden);
+    const bool signs = config.activation == ActivationKind::kSign;
+    lstm.x = Matrix(prefix + "weight_x", config.recurrent, 4 * hidden, input, signs);
+    lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden, signs);
     if (config.recurrent == MatrixKind::kBinary) {
       const bool shared = config.scale == ScaleKind::kPerRow;
       lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden);
@@ -146,11 +156,12 @@ void PackedMatrix::FloatRow(size_t row, float* values) const {
   for (size_t k = 0; k < columns; ++k) values[k] = panel[k * kPanelRows];
 }
 
-void PackedMatrix::SignRow(size_t row, int8_t* signs) const {
+void PackedMatrix::BitRow(size_t row, uint64_t* bits) const {
   const uint64_t* panel = words.data() + row / kPanelRows * groups();
-  for (size_t k = 0; k < columns; ++k) {
-    const size_t bit = kGroupColumns * (row % kPanelRows) + k % kGroupColumns;
-    signs[k] = ((panel[k / kGroupColumns] >> bit) & 1) != 0 ? 1 : -1;
+  std::fill_n(bits, CeilDiv(columns, kWordColumns), uint64_t{0});
+  for (size_t g = 0; g < groups(); ++g) {
+    const uint64_t group = (panel[g] >> (kGroupColumns * (row % kPanelRows))) & 15;
+    bits[g * kGroupColumns / kWordColumns] |= group << (g * kGroupColumns % kWordColumns);
   }
 }
 
@@ -163,17 +174,19 @@ void CpuWeights::EmbeddingRow(TokenId token, float* values) const {
     return;
   }
   Scratch scratch;
-  int8_t* signs = scratch.Take<int8_t>(columns);
-  EmbeddingSigns(token, signs);
-  for (size_t k = 0; k < columns; ++k)
-    values[k] = signs[k] > 0 ? embedding.scale : -embedding.scale;
+  uint64_t* bits = scratch.Take<uint64_t>(CeilDiv(columns, kWordColumns));
+  EmbeddingBits(token, bits);
+  for (size_t k = 0; k < columns; ++k) {
+    const bool plus = ((bits[k / kWordColumns] >> (k % kWordColumns)) & 1) != 0;
+    values[k] = plus ? embedding.scale : -embedding.scale;
+  }
 }
 
-void CpuWeights::EmbeddingSigns(TokenId token, int8_t* signs) const {
+void CpuWeights::EmbeddingBits(TokenId token, uint64_t* bits) const {
   const size_t row = static_cast<size_t>(token);
-  if (embedding.tied) return output.matrix.SignRow(row, signs);
-  UnpackSigns(embedding.bits.data() + row * CeilDiv(embedding.columns, 8), embedding.columns,
-              signs);
+  if (embedding.tied) return output.matrix.BitRow(row, bits);
+  CopySignBits(embedding.bits.data() + row * CeilDiv(embedding.columns, 8), embedding.columns,
+               bits);
 }
 
 uint64_t EmbeddingTable::bytes() const { return Bytes(floats) + Bytes(bits) + ScaleBytes(kind); }
@@ -203,7 +216,8 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   const bool tied = config.output_embedding == MatrixKind::kTied;
   weights.embedding = packer.Embedding(config.embedding, embedding, tied);
   weights.input_projection =
-      packer.Linear("input_projection", config.input_projection, hidden, embedding);
+      packer.Linear("input_projection", config.input_projection, hidden, embedding,
+                    /*sign_inputs=*/config.embedding == MatrixKind::kBinary);
   for (int layer = 0; layer < config.layers; ++layer) {
     weights.lstm.push_back(packer.Lstm(config, layer));
   }

@@ -17,12 +17,14 @@ struct PackedMatrix {
   MatrixKind kind = MatrixKind::kNone;
   size_t rows = 0;
   size_t columns = 0;
-  AlignedBuffer<float> floats;    // kFloat: [row_panels][columns][16].
-  AlignedBuffer<uint64_t> words;  // kBinary: [row_panels][groups].
+  AlignedBuffer<float> floats;  // kFloat: [row_panels][columns][16].
+  // kBinary: [row_panels][groups], or, for inputs that are signs, too, [row_panels][words][16].
+  AlignedBuffer<uint64_t> words;
+  bool sign_inputs = false;
 
-  // One row: the values of a float matrix, or +1 and -1.
+  // One row: the values of a float matrix, or the bits of a binary one without sign_inputs.
   void FloatRow(size_t row, float* values) const;
-  void SignRow(size_t row, int8_t* signs) const;
+  void BitRow(size_t row, uint64_t* bits) const;
   size_t row_panels() const;
   size_t groups() const;  // Of four columns.
   uint64_t bytes() const;
@@ -79,8 +81,8 @@ struct CpuWeights {
 
   // E values of a token's row of the input table: floats, or +scale and -scale.
   void EmbeddingRow(TokenId token, float* values) const;
-  // Of a binary table: the row as +1 and -1, without its scale.
-  void EmbeddingSigns(TokenId token, int8_t* signs) const;
+  // Of a binary table: the row's signs, [ceil(E / 64)] as CopySignBits writes them.
+  void EmbeddingBits(TokenId token, uint64_t* bits) const;
 
   // Bytes of everything above.
   uint64_t bytes() const;

@@ -10,11 +10,14 @@
 #include "engine/kernels/lstm_cell/lstm_cell.h"
 #include "engine/kernels/output_softmax/output_softmax.h"
 #include "engine/kernels/quantize/quantize.h"
+#include "engine/kernels/xnor_gemm/xnor_gemm.h"
 
 namespace bitlm {
 
 struct KernelSet {
   BinaryGemmFn* binary_gemm = nullptr;
+  XnorGemmFn* xnor_gemm = nullptr;
+  SignBitsFn* sign_bits = nullptr;
   FloatGemmFn* float_gemm = nullptr;
   QuantizeFn* quantize = nullptr;
   DequantizeFn* dequantize = nullptr;

@@ -1,6 +1,7 @@
 #include "engine/kernels/pack/pack.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "engine/kernels/panel.h"
 
@@ -27,6 +28,32 @@ void PackBinaryPanels(const uint8_t* packed, size_t rows, size_t columns, uint64
   }
 }
 
+size_t SignPanelWords(size_t rows, size_t columns) {
+  return RoundUp(rows, kPanelRows) * CeilDiv(columns, kWordColumns);
+}
+
+void PackSignPanels(const uint8_t* packed, size_t rows, size_t columns, uint64_t* panels) {
+  const size_t words = CeilDiv(columns, kWordColumns);
+  std::fill(panels, panels + SignPanelWords(rows, columns), uint64_t{0});
+  std::vector<uint64_t> bits(words);
+  for (size_t row = 0; row < rows; ++row) {
+    CopySignBits(packed + row * CeilDiv(columns, 8), columns, bits.data());
+    uint64_t* panel = panels + row / kPanelRows * words * kPanelRows + row % kPanelRows;
+    for (size_t i = 0; i < words; ++i) panel[i * kPanelRows] = bits[i];
+  }
+}
+
+void CopySignBits(const uint8_t* packed_row, size_t columns, uint64_t* bits) {
+  for (size_t i = 0; i < CeilDiv(columns, kWordColumns); ++i) {
+    const size_t count = std::min(kWordColumns, columns - i * kWordColumns);
+    bits[i] = 0;
+    for (size_t byte = 0; byte < CeilDiv(count, 8); ++byte) {
+      bits[i] |= uint64_t{packed_row[8 * i + byte]} << (8 * byte);
+    }
+    if (count < kWordColumns) bits[i] &= (uint64_t{1} << count) - 1;
+  }
+}
+
 void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels) {
   std::fill(panels, panels + FloatPanelValues(rows, columns), 0.0f);
   for (size_t row = 0; row < rows; ++row) {
@@ -34,12 +61,6 @@ void PackFloatPanels(const float* values, size_t rows, size_t columns, float* pa
     for (size_t column = 0; column < columns; ++column) {
       panel[column * kPanelRows] = values[row * columns + column];
     }
-  }
-}
-
-void UnpackSigns(const uint8_t* packed_row, size_t columns, int8_t* signs) {
-  for (size_t column = 0; column < columns; ++column) {
-    signs[column] = ((packed_row[column / 8] >> (column % 8)) & 1) != 0 ? 1 : -1;
   }
 }
 

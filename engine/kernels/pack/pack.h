@@ -15,11 +15,15 @@ size_t FloatPanelValues(size_t rows, size_t columns);
 // `panels` [ceil(rows / 16)][ceil(columns / 4)]. Rows and columns beyond the matrix become 0 bits.
 void PackBinaryPanels(const uint8_t* packed, size_t rows, size_t columns, uint64_t* panels);
 
+// Words of a binary matrix in sign panels: ceil(rows / 16) * ceil(columns / 64) * 16.
+size_t SignPanelWords(size_t rows, size_t columns);
+// Packs the same into `panels` [ceil(rows / 16)][ceil(columns / 64)][16], 0 bits beyond.
+void PackSignPanels(const uint8_t* packed, size_t rows, size_t columns, uint64_t* panels);
+// One row of the file's packed layout as `bits` [ceil(columns / 64)], 0 beyond.
+void CopySignBits(const uint8_t* packed_row, size_t columns, uint64_t* bits);
+
 // Packs `values` [rows, columns] into `panels` [ceil(rows / 16)][columns][16]; rows beyond the
 // matrix become 0.
 void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels);
-
-// One row of the file's packed layout as +1 and -1.
-void UnpackSigns(const uint8_t* packed_row, size_t columns, int8_t* signs);
 
 }  // namespace bitlm

@@ -35,6 +35,29 @@ TEST(PackTest, BinaryPanelsHoldEveryBitOnce) {
   }
 }
 
+TEST(PackTest, SignPanelsHoldEveryBitOnce) {
+  std::mt19937 random(1);
+  for (const size_t rows : {1, 15, 16, 17, 40}) {
+    for (const size_t columns : Lengths()) {
+      const size_t row_bytes = CeilDiv(columns, 8);
+      std::vector<uint8_t> packed(rows * row_bytes);
+      for (uint8_t& byte : packed) byte = static_cast<uint8_t>(random());
+      GuardedArray<uint64_t> panels(SignPanelWords(rows, columns));
+      PackSignPanels(packed.data(), rows, columns, panels.data());
+      ASSERT_TRUE(panels.GuardsHold());
+      const size_t words = CeilDiv(columns, 64);
+      for (size_t r = 0; r < RoundUp(rows, 16); ++r) {
+        for (size_t k = 0; k < 64 * words; ++k) {
+          const bool inside = r < rows && k < columns;
+          const bool expected = inside && ((packed[r * row_bytes + k / 8] >> (k % 8)) & 1) != 0;
+          const uint64_t word = panels[(r / 16 * words + k / 64) * 16 + r % 16];
+          ASSERT_EQ((word >> (k % 64)) & 1, expected ? 1u : 0u);
+        }
+      }
+    }
+  }
+}
+
 TEST(PackTest, FloatPanelsHoldEveryValueOnce) {
   for (const size_t rows : {1, 16, 33}) {
     constexpr size_t kColumns = 5;
@@ -50,13 +73,6 @@ TEST(PackTest, FloatPanelsHoldEveryValueOnce) {
       }
     }
   }
-}
-
-TEST(PackTest, UnpackSignsReadsTheFilesLayout) {
-  const std::vector<uint8_t> row = {0b00000101, 0b00000010};
-  std::vector<int8_t> signs(10);
-  UnpackSigns(row.data(), signs.size(), signs.data());
-  EXPECT_EQ(signs, (std::vector<int8_t>{1, -1, 1, -1, -1, -1, -1, -1, -1, 1}));
 }
 
 }  // namespace

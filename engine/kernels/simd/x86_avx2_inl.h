@@ -35,11 +35,12 @@ BITLM_INLINE Mask And(Mask a, Mask b) {
 BITLM_INLINE Mask Or(Mask a, Mask b) {
   return {_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
 }
-BITLM_INLINE int Count(Mask m) {
+BITLM_INLINE uint16_t ToBits(Mask m) {
   const int low = _mm256_movemask_ps(_mm256_castsi256_ps(m.low));
   const int high = _mm256_movemask_ps(_mm256_castsi256_ps(m.high));
-  return __builtin_popcount(static_cast<unsigned>(low | high << 8));
+  return static_cast<uint16_t>(low | high << 8);
 }
+BITLM_INLINE int Count(Mask m) { return __builtin_popcount(ToBits(m)); }
 
 BITLM_INLINE F32 Set(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
 BITLM_INLINE F32 Load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
@@ -214,6 +215,20 @@ BITLM_INLINE Bytes Nibbles(const uint64_t* words, size_t n) {
   const auto* from = reinterpret_cast<const __m128i*>(words);
   const __m256i x = _mm256_cvtepu8_epi16(n >= 2 ? _mm_loadu_si128(from) : _mm_loadl_epi64(from));
   return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(15));
+}
+BITLM_INLINE Bytes XorBytes(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+BITLM_INLINE Bytes LowNibbles(Bytes x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
+BITLM_INLINE Bytes HighNibbles(Bytes x) { return LowNibbles(_mm256_srli_epi16(x, 4)); }
+BITLM_INLINE Bytes BroadcastWord(const uint64_t* p) {
+  return _mm256_set1_epi64x(static_cast<int64_t>(*p));
+}
+BITLM_INLINE Bytes SetLongs(int64_t x) { return _mm256_set1_epi64x(x); }
+BITLM_INLINE Bytes AddLongs(Bytes a, Bytes b) { return _mm256_add_epi64(a, b); }
+BITLM_INLINE Bytes SubLongs(Bytes a, Bytes b) { return _mm256_sub_epi64(a, b); }
+BITLM_INLINE Bytes SumEights(Bytes x) { return _mm256_sad_epu8(x, _mm256_setzero_si256()); }
+BITLM_INLINE void StoreLongsAsInts(int32_t* p, Bytes x) {
+  const __m256i low = _mm256_permutevar8x32_epi32(x, _mm256_setr_epi32(0, 2, 4, 6, 0, 0, 0, 0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(low));
 }
 BITLM_INLINE I32 SumOfShorts(Bytes even, Bytes odd) {
   const __m256i low = _mm256_unpacklo_epi16(even, odd);

@@ -25,6 +25,8 @@ BITLM_INLINE Mask And(Mask a, Mask b) { return static_cast<Mask>(a & b); }
 BITLM_INLINE Mask Or(Mask a, Mask b) { return static_cast<Mask>(a | b); }
 BITLM_INLINE int Count(Mask m) { return __builtin_popcount(m); }
 
+BITLM_INLINE uint16_t ToBits(Mask m) { return m; }
+
 BITLM_INLINE F32 Set(float x) { return _mm512_set1_ps(x); }
 BITLM_INLINE F32 Load(const float* p) { return _mm512_loadu_ps(p); }
 BITLM_INLINE F32 LoadFirst(const float* p, size_t n) {
@@ -121,6 +123,19 @@ BITLM_INLINE Bytes Nibbles(const uint64_t* words, size_t n) {
              : _mm256_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), words);
   const __m512i x = _mm512_cvtepu8_epi16(packed);
   return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), _mm512_set1_epi8(15));
+}
+BITLM_INLINE Bytes XorBytes(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+BITLM_INLINE Bytes LowNibbles(Bytes x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+BITLM_INLINE Bytes HighNibbles(Bytes x) { return LowNibbles(_mm512_srli_epi16(x, 4)); }
+BITLM_INLINE Bytes BroadcastWord(const uint64_t* p) {
+  return _mm512_set1_epi64(static_cast<int64_t>(*p));
+}
+BITLM_INLINE Bytes SetLongs(int64_t x) { return _mm512_set1_epi64(x); }
+BITLM_INLINE Bytes AddLongs(Bytes a, Bytes b) { return _mm512_add_epi64(a, b); }
+BITLM_INLINE Bytes SubLongs(Bytes a, Bytes b) { return _mm512_sub_epi64(a, b); }
+BITLM_INLINE Bytes SumEights(Bytes x) { return _mm512_sad_epu8(x, _mm512_setzero_si512()); }
+BITLM_INLINE void StoreLongsAsInts(int32_t* p, Bytes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi64_epi32(x));
 }
 BITLM_INLINE I32 SumOfShorts(Bytes even, Bytes odd) {
   const auto sum = [](Bytes x) __attribute__((always_inline)) {
