@@ -183,8 +183,15 @@ absl::Status ValidateConfig(const ModelConfig& config) {
 
 absl::Status CheckServable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
-  if (config.recurrent == MatrixKind::kInt8) {
-    return NotServable("recurrent", "int8", "\"float\" and \"binary\"");
+  if (config.recurrent == MatrixKind::kInt8 && config.activation_planes == 2) {
+    // 128 * 127 * 128 * 1024 is what an int32 holds.
+    for (int layer = 0; layer < config.layers; ++layer) {
+      const int columns = std::max(config.hidden_size, config.LstmInputSize(layer));
+      if (columns > 1024) {
+        return NotServable("activation_planes", "2",
+                           "1 for int8 matrices of more than 1,024 columns");
+      }
+    }
   }
   if (config.norm == NormKind::kLayer) {
     return NotServable("norm", ToString(config.norm), "\"none\" and \"batch\"");

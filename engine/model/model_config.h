@@ -77,6 +77,10 @@ struct ModelConfig {
 
   // Input size of LSTM layer `layer`: H after an input projection or another layer, E otherwise.
   int LstmInputSize(int layer) const;
+  // Whether one scale serves a row of W_x and W_h ([LCY18] Algorithm 1), or each has its own.
+  bool SharesGateScales() const {
+    return recurrent == MatrixKind::kBinary && scale == ScaleKind::kPerRow;
+  }
 };
 
 // The papers' systems by name: lstm, belm, bllm, bllm-no-i, bllm-no-o, bllm-no-io, bw-lstm,

@@ -50,7 +50,12 @@ struct Change {
 
 TEST(ModelConfigTest, UnservableOptionIsNamed) {
   const Change changes[] = {
-      {"recurrent", [](auto& c) { c.recurrent = MatrixKind::kInt8; }},
+      {"activation_planes",
+       [](auto& c) {
+         c.recurrent = MatrixKind::kInt8;
+         c.activation_planes = 2;
+         c.hidden_size = 1025;
+       }},
       {"norm", [](auto& c) { c.norm = NormKind::kLayer; }},
       {"bit_planes", [](auto& c) { c.bit_planes = 2; }},
       {"head", [](auto& c) { c.head = HeadKind::kClassifier, c.classes = 2; }},

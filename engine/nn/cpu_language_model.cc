@@ -188,8 +188,8 @@ void CpuLanguageModel::LstmLayer(size_t layer, FloatRows x, QuantizationScale x_
     const QuantizedRows hq = GateInput(scratch, h_rows, batch, hidden_, QuantizationScale::kHidden);
     int32_t* x_sums = scratch.Take<int32_t>(batch * gates.stride);
     int32_t* h_sums = scratch.Take<int32_t>(batch * gates.stride);
-    BinaryProduct(kernels_, lstm.x, xq, batch, x_sums, gates.stride, pool);
-    BinaryProduct(kernels_, lstm.h, hq, batch, h_sums, gates.stride, pool);
+    IntegerProduct(kernels_, lstm.x, xq, batch, x_sums, gates.stride, pool);
+    IntegerProduct(kernels_, lstm.h, hq, batch, h_sums, gates.stride, pool);
     DequantizeArgs args{.x_sums = x_sums,
                         .x_scales = xq.scales,
                         .row_scales = lstm.row_scales.data(),

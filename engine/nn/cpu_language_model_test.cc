@@ -87,6 +87,15 @@ std::vector<ModelConfig> Configs() {
       }
     }
   }
+  for (const char* preset : {"lstm", "belm"}) {
+    for (const int hidden : {7, 65}) {
+      ModelConfig config = TinyConfig(preset, 515, hidden, hidden);
+      config.recurrent = MatrixKind::kInt8;
+      config.activation_planes = hidden == 7 ? 2 : 1;
+      config.layers = 2;
+      configs.push_back(config);
+    }
+  }
   return configs;
 }
 

@@ -56,7 +56,7 @@ double ProductCycles(const PackedMatrix& matrix) {
   // Two vectors of 64 int8 or 16 float multiply-adds a cycle; two instructions of three on 512
   // bits.
   const double macs = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns);
-  return macs / (matrix.sign_inputs ? 340 : matrix.kind == MatrixKind::kBinary ? 128 : 32);
+  return macs / (matrix.sign_inputs ? 340 : matrix.kind == MatrixKind::kFloat ? 32 : 128);
 }
 
 void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
@@ -75,8 +75,8 @@ void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRow
   });
 }
 
-void BinaryProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
-                   size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool) {
+void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
+                    size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool) {
   ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
     if (matrix.sign_inputs) {
       const size_t words = CeilDiv(matrix.columns, kWordColumns);
@@ -88,6 +88,20 @@ void BinaryProduct(const KernelSet& kernels, const PackedMatrix& matrix, const Q
                          .batch = batch,
                          .sums = sums + first * kPanelRows,
                          .sums_stride = sums_stride});
+      return;
+    }
+    if (matrix.kind == MatrixKind::kInt8) {
+      kernels.int8_gemm(
+          {.panels = matrix.int8s.data() + first * matrix.groups() * kGroupColumns * kPanelRows,
+           .row_panels = panels,
+           .groups = matrix.groups(),
+           .q = x.q,
+           .q_stride = x.q_stride,
+           .planes = x.planes,
+           .totals = x.totals,
+           .batch = batch,
+           .sums = sums + first * kPanelRows,
+           .sums_stride = sums_stride});
       return;
     }
     kernels.binary_gemm({.panels = matrix.words.data() + first * matrix.groups(),
@@ -108,7 +122,7 @@ void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const Q
   Scratch scratch;
   const size_t stride = linear.matrix.row_panels() * kPanelRows;
   int32_t* sums = scratch.Take<int32_t>(batch * stride);
-  BinaryProduct(kernels, linear.matrix, x, batch, sums, stride, pool);
+  IntegerProduct(kernels, linear.matrix, x, batch, sums, stride, pool);
   kernels.dequantize({.x_sums = sums,
                       .x_scales = x.scales,
                       .row_scales = linear.row_scales.data(),

@@ -40,11 +40,15 @@ class Packer {
                         .columns = columns,
                         .floats = {},
                         .words = {},
-                        .sign_inputs = sign_inputs && kind == MatrixKind::kBinary};
+                        .sign_inputs = sign_inputs && kind == MatrixKind::kBinary,
+                        .int8s = {}};
     const Tensor& tensor = tensors_.at(name);
     if (kind == MatrixKind::kFloat) {
       matrix.floats = AlignedBuffer<float>(FloatPanelValues(rows, columns));
       PackFloatPanels(tensor.f32().data(), rows, columns, matrix.floats.data());
+    } else if (kind == MatrixKind::kInt8) {
+      matrix.int8s = AlignedBuffer<uint8_t>(Int8PanelBytes(rows, columns));
+      PackInt8Panels(tensor.i8().data(), rows, columns, matrix.int8s.data());
     } else if (matrix.sign_inputs) {
       matrix.words = AlignedBuffer<uint64_t>(SignPanelWords(rows, columns));
       PackSignPanels(tensor.u8().data(), rows, columns, matrix.words.data());
@@ -109,8 +113,8 @@ class Packer {
     const bool signs = config.activation == ActivationKind::kSign;
     lstm.x = Matrix(prefix + "weight_x", config.recurrent, 4 * hidden, input, signs);
     lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden, signs);
-    if (config.recurrent == MatrixKind::kBinary) {
-      const bool shared = config.scale == ScaleKind::kPerRow;
+    if (config.recurrent != MatrixKind::kFloat) {
+      const bool shared = config.SharesGateScales();
       lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden);
       if (!shared || config.norm != NormKind::kNone) {
         lstm.h_row_scales = Scales(prefix + (shared ? "scale" : "scale_h"), 4 * hidden);
@@ -149,7 +153,7 @@ uint64_t ScaleBytes(MatrixKind kind) { return kind == MatrixKind::kBinary ? size
 
 size_t PackedMatrix::row_panels() const { return CeilDiv(rows, kPanelRows); }
 size_t PackedMatrix::groups() const { return CeilDiv(columns, kGroupColumns); }
-uint64_t PackedMatrix::bytes() const { return Bytes(floats) + Bytes(words); }
+uint64_t PackedMatrix::bytes() const { return Bytes(floats) + Bytes(words) + Bytes(int8s); }
 
 void PackedMatrix::FloatRow(size_t row, float* values) const {
   const float* panel = floats.data() + row / kPanelRows * columns * kPanelRows + row % kPanelRows;

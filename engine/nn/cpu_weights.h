@@ -11,8 +11,8 @@
 
 namespace bitlm {
 
-// The matrix of a product, in panels of 16 rows (kernels/panel.h). kind is kFloat or kBinary, or
-// kNone for an absent layer.
+// The matrix of a product, in panels of 16 rows (kernels/panel.h). kind is kFloat, kInt8 or
+// kBinary, or kNone for an absent layer.
 struct PackedMatrix {
   MatrixKind kind = MatrixKind::kNone;
   size_t rows = 0;
@@ -21,6 +21,7 @@ struct PackedMatrix {
   // kBinary: [row_panels][groups], or, for inputs that are signs, too, [row_panels][words][16].
   AlignedBuffer<uint64_t> words;
   bool sign_inputs = false;
+  AlignedBuffer<uint8_t> int8s;  // kInt8: [row_panels][groups][16][4], 128 added.
 
   // One row: the values of a float matrix, or the bits of a binary one without sign_inputs.
   void FloatRow(size_t row, float* values) const;
@@ -56,7 +57,7 @@ struct LstmWeights {
   PackedMatrix x;  // [4H, input].
   PackedMatrix h;  // [4H, H].
   // kBinary: of the rows of both; or, with a scale a matrix or with gains, of the rows of x, and
-  // those of h.
+  // those of h. kInt8: the latter.
   AlignedBuffer<float> row_scales;
   AlignedBuffer<float> h_row_scales;  // Empty where row_scales serves both.
   AlignedBuffer<float> bias;

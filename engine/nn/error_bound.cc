@@ -26,6 +26,7 @@ double ErrorBound::RowNorm(const std::string& name, const std::string& scale,
   const Tensor& tensor = model_.tensors.at(name);
   // Every weight of a binary row has the magnitude of its scale.
   if (tensor.dtype == DType::kU8) return Largest(scale) * static_cast<double>(columns);
+  if (tensor.dtype == DType::kI8) return Largest(scale) * 128 * static_cast<double>(columns);
   double largest = 0;
   const std::span<const float> values = tensor.f32();
   for (size_t first = 0; first < values.size(); first += columns) {
@@ -37,7 +38,7 @@ double ErrorBound::RowNorm(const std::string& name, const std::string& scale,
 }
 
 double ErrorBound::InputError(const std::string& name, const Bounded& x, bool hidden) const {
-  if (model_.tensors.at(name).dtype != DType::kU8) return x.error;
+  if (model_.tensors.at(name).dtype == DType::kF32) return x.error;
   // Half a step of max|x| / L (or 1 / L), where the row's computed maximum is in error as well;
   // x * inverse, inverse and scale each rounded once, on values up to the maximum.
   const double limit = model_.config.activation_planes == 1 ? 127 : 16256;
@@ -78,11 +79,14 @@ double ErrorBound::State(double c_size) const {
     const std::string prefix = "lstm." + std::to_string(layer);
     const size_t input = static_cast<size_t>(config.LstmInputSize(layer));
     const size_t hidden = static_cast<size_t>(config.hidden_size);
-    const double norm_x = RowNorm(prefix + ".weight_x", prefix + ".scale", input);
-    const double norm_h = RowNorm(prefix + ".weight_h", prefix + ".scale", hidden);
+    const bool shared = config.SharesGateScales();
+    const double norm_x =
+        RowNorm(prefix + ".weight_x", prefix + (shared ? ".scale" : ".scale_x"), input);
+    const double norm_h =
+        RowNorm(prefix + ".weight_h", prefix + (shared ? ".scale" : ".scale_h"), hidden);
     const double error_x = InputError(prefix + ".weight_x", x, x_hidden);
     const double error_h = InputError(prefix + ".weight_h", h, true);
-    const bool packed = model_.tensors.at(prefix + ".weight_x").dtype == DType::kU8;
+    const bool packed = model_.tensors.at(prefix + ".weight_x").dtype != DType::kF32;
     const double roundings = packed ? 8 : static_cast<double>(input + hidden) + 1;
     const double gate =
         norm_x * error_x + norm_h * error_h +

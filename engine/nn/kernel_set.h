@@ -7,6 +7,7 @@
 #include "engine/kernels/binary_gemm/binary_gemm.h"
 #include "engine/kernels/dequantize/dequantize.h"
 #include "engine/kernels/float_gemm/float_gemm.h"
+#include "engine/kernels/int8_gemm/int8_gemm.h"
 #include "engine/kernels/lstm_cell/lstm_cell.h"
 #include "engine/kernels/output_softmax/output_softmax.h"
 #include "engine/kernels/quantize/quantize.h"
@@ -16,6 +17,7 @@ namespace bitlm {
 
 struct KernelSet {
   BinaryGemmFn* binary_gemm = nullptr;
+  Int8GemmFn* int8_gemm = nullptr;
   XnorGemmFn* xnor_gemm = nullptr;
   SignBitsFn* sign_bits = nullptr;
   FloatGemmFn* float_gemm = nullptr;

@@ -30,6 +30,7 @@ struct Case {
   bool output_bias = false;
   bool tied = false;
   ScaleKind scale = ScaleKind::kPerRow;
+  bool int8 = false;
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -56,11 +57,13 @@ const Case kCases[] = {
     {"bw_lstm_planes", "bw-lstm", 300, 65, 65, 1, 2, false, true, ScaleKind::kPerMatrix},
     {"xnor_lstm", "xnor-lstm", 300, 40, 40, 2, 1, false, false, ScaleKind::kPerMatrix},
     {"xnor_lstm_bn", "xnor-lstm-bn", 300, 65, 65, 1, 2, true, false, ScaleKind::kPerMatrix},
+    {"lstm_int8", "lstm", 300, 21, 21, 2, 1, true, false, ScaleKind::kPerRow, true},
+    {"belm_int8", "belm", 515, 30, 65, 1, 2, false, true, ScaleKind::kPerRow, true},
 };
 
 // "reference", or a level of cpu::Narrow.
-const char* const kImplementations[] = {"reference", "portable",    "avx2",
-                                        "avx512",    "avx512_vnni", "amx"};
+const char* const kImplementations[] = {"reference",   "portable",         "avx2", "avx512",
+                                        "avx512_vnni", "avx512_vpopcntdq", "amx"};
 
 Model MakeModel(const Case& c) {
   ModelConfig config = TinyConfig(c.preset, c.vocabulary, c.embedding, c.hidden);
@@ -68,6 +71,7 @@ Model MakeModel(const Case& c) {
   config.activation_planes = c.planes;
   config.output_bias = c.output_bias;
   config.scale = c.scale;
+  if (c.int8) config.recurrent = MatrixKind::kInt8;
   if (c.tied) config.output_embedding = MatrixKind::kTied;
   return RandomModel(config, 11);
 }

@@ -52,9 +52,11 @@ struct Lstm {
   Vector bias;
 };
 
-// Element (row, column) of a float or packed binary tensor with `columns` columns, without scale.
+// Element (row, column) of a float, int8 or packed binary tensor with `columns` columns, without
+// scale.
 double Element(const Tensor& tensor, size_t columns, size_t row, size_t column) {
   if (tensor.dtype == DType::kF32) return tensor.f32()[row * columns + column];
+  if (tensor.dtype == DType::kI8) return tensor.i8()[row * columns + column];
   const size_t row_bytes = (columns + 7) / 8;
   return ((tensor.u8()[row * row_bytes + column / 8] >> (column % 8)) & 1) != 0 ? 1.0 : -1.0;
 }
@@ -121,12 +123,12 @@ class ReferenceLanguageModel final : public LanguageModel {
     return Vector(values.begin(), values.end());
   }
 
-  // Packed matrices have a scale for each row or one for all.
+  // Packed and int8 matrices have a scale for each row or one for all.
   Matrix Load(const std::string& name, const std::string& scale_name, size_t rows,
               size_t columns) const {
     const Tensor& tensor = model_->tensors.at(name);
     Vector scale(1, 1.0);
-    if (tensor.dtype == DType::kU8) scale = LoadVector(scale_name);
+    if (tensor.dtype != DType::kF32) scale = LoadVector(scale_name);
     Matrix matrix{.rows = rows, .columns = columns, .values = Vector(rows * columns)};
     for (size_t r = 0; r < rows; ++r) {
       const double row_scale = scale[scale.size() == 1 ? 0 : r];
@@ -139,7 +141,7 @@ class ReferenceLanguageModel final : public LanguageModel {
 
   // W_x or W_h, by "x" or "h", with what a batch norm multiplies its product with.
   Matrix LoadGates(const std::string& prefix, const std::string& input, size_t columns) const {
-    const bool shared = config().scale == ScaleKind::kPerRow;
+    const bool shared = config().SharesGateScales();
     Matrix matrix = Load(prefix + "weight_" + input, prefix + (shared ? "scale" : "scale_" + input),
                          4 * hidden_, columns);
     if (config().norm == NormKind::kBatch) {

@@ -75,7 +75,10 @@ Model RandomModel(const ModelConfig& config, uint64_t seed) {
         break;
       case DType::kF32:
         if (absl::StrContains(spec.name, ".scale") || absl::StrContains(spec.name, ".gain")) {
-          FillFloats(0.02f, 0.1f, random, &tensor);
+          // An int8 weight is as large as another.
+          const bool int8 = config.recurrent == MatrixKind::kInt8 && spec.name.starts_with("lstm.");
+          const float unit = int8 ? 1.0f / 64 : 1.0f;
+          FillFloats(0.02f * unit, 0.1f * unit, random, &tensor);
         } else {
           FillFloats(-0.3f, 0.3f, random, &tensor);
         }

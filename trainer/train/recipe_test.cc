@@ -47,6 +47,9 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   EXPECT_TRUE(CheckTrainable(config).ok());
   config.output_embedding = MatrixKind::kTied;
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+  config.output_embedding = MatrixKind::kBinary;
+  config.recurrent = MatrixKind::kInt8;
+  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {

@@ -54,6 +54,22 @@ void CopySignBits(const uint8_t* packed_row, size_t columns, uint64_t* bits) {
   }
 }
 
+size_t Int8PanelBytes(size_t rows, size_t columns) {
+  return RoundUp(rows, kPanelRows) * RoundUp(columns, kGroupColumns);
+}
+
+void PackInt8Panels(const int8_t* values, size_t rows, size_t columns, uint8_t* panels) {
+  const size_t groups = CeilDiv(columns, kGroupColumns);
+  std::fill(panels, panels + Int8PanelBytes(rows, columns), uint8_t{128});
+  for (size_t row = 0; row < rows; ++row) {
+    for (size_t k = 0; k < columns; ++k) {
+      const size_t unit = (row / kPanelRows * groups + k / kGroupColumns) * kPanelRows;
+      panels[(unit + row % kPanelRows) * kGroupColumns + k % kGroupColumns] =
+          static_cast<uint8_t>(values[row * columns + k] + 128);
+    }
+  }
+}
+
 void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels) {
   std::fill(panels, panels + FloatPanelValues(rows, columns), 0.0f);
   for (size_t row = 0; row < rows; ++row) {

@@ -22,6 +22,12 @@ void PackSignPanels(const uint8_t* packed, size_t rows, size_t columns, uint64_t
 // One row of the file's packed layout as `bits` [ceil(columns / 64)], 0 beyond.
 void CopySignBits(const uint8_t* packed_row, size_t columns, uint64_t* bits);
 
+// Bytes of an int8 matrix in panels: ceil(rows / 16) * ceil(columns / 4) * 64.
+size_t Int8PanelBytes(size_t rows, size_t columns);
+// Packs `values` [rows, columns] plus 128 into `panels` [ceil(rows / 16)][ceil(columns /
+// 4)][16][4]; 128 beyond.
+void PackInt8Panels(const int8_t* values, size_t rows, size_t columns, uint8_t* panels);
+
 // Packs `values` [rows, columns] into `panels` [ceil(rows / 16)][columns][16]; rows beyond the
 // matrix become 0.
 void PackFloatPanels(const float* values, size_t rows, size_t columns, float* panels);

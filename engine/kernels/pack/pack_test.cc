@@ -58,6 +58,26 @@ TEST(PackTest, SignPanelsHoldEveryBitOnce) {
   }
 }
 
+TEST(PackTest, Int8PanelsHoldEveryValueOnce) {
+  for (const size_t rows : {1, 16, 33}) {
+    for (const size_t columns : {1, 4, 7}) {
+      std::vector<int8_t> values(rows * columns);
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<int8_t>(i * 37 - 128);
+      GuardedArray<uint8_t> panels(Int8PanelBytes(rows, columns));
+      PackInt8Panels(values.data(), rows, columns, panels.data());
+      ASSERT_TRUE(panels.GuardsHold());
+      const size_t groups = CeilDiv(columns, 4);
+      for (size_t r = 0; r < RoundUp(rows, 16); ++r) {
+        for (size_t k = 0; k < 4 * groups; ++k) {
+          const bool inside = r < rows && k < columns;
+          const int expected = inside ? values[r * columns + k] + 128 : 128;
+          ASSERT_EQ(panels[((r / 16 * groups + k / 4) * 16 + r % 16) * 4 + k % 4], expected);
+        }
+      }
+    }
+  }
+}
+
 TEST(PackTest, FloatPanelsHoldEveryValueOnce) {
   for (const size_t rows : {1, 16, 33}) {
     constexpr size_t kColumns = 5;

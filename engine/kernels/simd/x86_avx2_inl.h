@@ -216,6 +216,14 @@ BITLM_INLINE Bytes Nibbles(const uint64_t* words, size_t n) {
   const __m256i x = _mm256_cvtepu8_epi16(n >= 2 ? _mm_loadu_si128(from) : _mm_loadl_epi64(from));
   return _mm256_and_si256(_mm256_or_si256(x, _mm256_slli_epi16(x, 4)), _mm256_set1_epi8(15));
 }
+BITLM_INLINE Bytes SetInts(int32_t x) { return _mm256_set1_epi32(x); }
+BITLM_INLINE Bytes AddInts(Bytes a, Bytes b) { return _mm256_add_epi32(a, b); }
+BITLM_INLINE Bytes SubInts(Bytes a, Bytes b) { return _mm256_sub_epi32(a, b); }
+template <int kBits>
+BITLM_INLINE Bytes ShiftIntsLeft(Bytes x) {
+  return _mm256_slli_epi32(x, kBits);
+}
+BITLM_INLINE Bytes MultiplyShortPairs(Bytes a, Bytes b) { return _mm256_madd_epi16(a, b); }
 BITLM_INLINE Bytes XorBytes(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
 BITLM_INLINE Bytes LowNibbles(Bytes x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
 BITLM_INLINE Bytes HighNibbles(Bytes x) { return LowNibbles(_mm256_srli_epi16(x, 4)); }

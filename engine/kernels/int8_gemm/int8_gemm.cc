@@ -1,0 +1,35 @@
+#include "engine/kernels/int8_gemm/int8_gemm.h"
+
+#include "engine/base/cpu_features.h"
+
+namespace bitlm {
+
+namespace portable {
+Int8GemmFn Int8Gemm;
+}
+#if defined(__x86_64__)
+namespace avx512_vnni {
+Int8GemmFn Int8Gemm;
+}
+namespace avx512 {
+Int8GemmFn Int8Gemm;
+}
+namespace avx2 {
+Int8GemmFn Int8Gemm;
+}
+#endif
+
+namespace {
+constexpr Variant<Int8GemmFn> kVariants[] = {
+#if defined(__x86_64__)
+    {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::Int8Gemm},
+    {"avx512", cpu::kAvx512, &avx512::Int8Gemm},
+    {"avx2", cpu::kAvx2Fma, &avx2::Int8Gemm},
+#endif
+    {"portable", cpu::kNone, &portable::Int8Gemm},
+};
+}  // namespace
+
+std::span<const Variant<Int8GemmFn>> Int8GemmVariants() { return kVariants; }
+
+}  // namespace bitlm

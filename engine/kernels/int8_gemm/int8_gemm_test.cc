@@ -1,0 +1,110 @@
+#include "engine/kernels/int8_gemm/int8_gemm.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "engine/kernels/pack/pack.h"
+#include "engine/kernels/panel.h"
+#include "engine/kernels/testing.h"
+
+namespace bitlm {
+namespace {
+
+struct Problem {
+  size_t rows;
+  size_t columns;
+  size_t batch;
+  int planes;
+};
+
+// Runs every variant and compares with plain sums.
+void Check(const Problem& problem, bool extreme) {
+  SCOPED_TRACE(testing::Message() << problem.rows << " x " << problem.columns << ", batch "
+                                  << problem.batch << ", planes " << problem.planes);
+  std::mt19937 random(static_cast<unsigned>(problem.rows * 31 + problem.columns + problem.batch));
+  std::vector<int8_t> weights(problem.rows * problem.columns);
+  for (int8_t& w : weights) w = extreme ? -127 : static_cast<int8_t>(random());
+  GuardedArray<uint8_t> panels(Int8PanelBytes(problem.rows, problem.columns));
+  PackInt8Panels(weights.data(), problem.rows, problem.columns, panels.data());
+  ASSERT_TRUE(panels.GuardsHold());
+
+  const size_t planes = static_cast<size_t>(problem.planes);
+  const size_t q_stride = RoundUp(problem.columns, 4) + 4;  // Not a multiple of a vector.
+  GuardedArray<int8_t> q(problem.batch * planes * q_stride);
+  std::vector<int32_t> totals(problem.batch);
+  std::vector<std::vector<int32_t>> value(problem.batch, std::vector<int32_t>(problem.columns));
+  for (size_t b = 0; b < problem.batch; ++b) {
+    int8_t* row = q.data() + b * planes * q_stride;
+    std::memset(row, 0, planes * q_stride);
+    for (size_t k = 0; k < problem.columns; ++k) {
+      const int high = extreme ? -127 : static_cast<int>(random() % 255) - 127;
+      const int low = extreme ? 0 : static_cast<int>(random() % 128) - 64;
+      row[k] = static_cast<int8_t>(high);
+      if (problem.planes == 2) row[q_stride + k] = static_cast<int8_t>(low);
+      value[b][k] = problem.planes == 2 ? 128 * high + low : high;
+      totals[b] += value[b][k];
+    }
+  }
+  const size_t padded = RoundUp(problem.rows, kPanelRows);
+  for (const Variant<Int8GemmFn>& variant : Int8GemmVariants()) {
+    if (!CanRun(variant)) continue;
+    const size_t stride = padded + 3;
+    GuardedArray<int32_t> sums(problem.batch * stride);
+    variant.run({.panels = panels.data(),
+                 .row_panels = padded / kPanelRows,
+                 .groups = CeilDiv(problem.columns, kGroupColumns),
+                 .q = q.data(),
+                 .q_stride = q_stride,
+                 .planes = problem.planes,
+                 .totals = totals.data(),
+                 .batch = problem.batch,
+                 .sums = sums.data(),
+                 .sums_stride = stride});
+    ASSERT_TRUE(sums.GuardsHold()) << variant.name;
+    for (size_t b = 0; b < problem.batch; ++b) {
+      for (size_t r = 0; r < problem.rows; ++r) {
+        int64_t expected = 0;
+        for (size_t k = 0; k < problem.columns; ++k) {
+          expected += weights[r * problem.columns + k] * value[b][k];
+        }
+        ASSERT_EQ(sums[b * stride + r], expected) << variant.name << " row " << r << " of " << b;
+      }
+      for (size_t r = padded; r < stride; ++r) {
+        ASSERT_EQ(static_cast<uint32_t>(sums[b * stride + r]), 0xA5A5A5A5u) << variant.name;
+      }
+    }
+  }
+}
+
+TEST(Int8GemmTest, EveryColumnCount) {
+  for (const size_t columns : Lengths()) {
+    for (const int planes : {1, 2}) Check({17, columns, 2, planes}, false);
+  }
+}
+
+TEST(Int8GemmTest, EveryRowAndPanelCount) {
+  for (const size_t rows : {1, 15, 16, 17, 32, 33, 64, 65, 128, 129, 150}) {
+    Check({rows, 21, 3, 1}, false);
+    Check({rows, 21, 13, 2}, false);
+  }
+}
+
+TEST(Int8GemmTest, EveryBatchSize) {
+  for (size_t batch = 0; batch <= 40; ++batch) {
+    for (const int planes : {1, 2}) Check({35, 30, batch, planes}, false);
+  }
+}
+
+// Largest magnitudes: a hundred thousand products of one plane, a thousand of two, stay in int32.
+TEST(Int8GemmTest, ExtremeValuesStayInInt32) {
+  Check({16, 65536, 1, 1}, true);
+  Check({16, 1000, 13, 2}, true);
+}
+
+TEST(Int8GemmTest, ManyColumns) { Check({33, 5001, 13, 1}, false); }
+
+}  // namespace
+}  // namespace bitlm
