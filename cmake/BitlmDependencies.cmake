@@ -9,6 +9,7 @@ find_package(ZLIB REQUIRED)     # reading .gz corpora
 
 if(BITLM_TRAINER)
   find_package(dnnl CONFIG REQUIRED)
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 if(BITLM_SERVER)
   find_package(Protobuf REQUIRED)
