@@ -224,6 +224,30 @@ void Measure(const Row& row, int rounds, double min_seconds, const std::string& 
   std::fflush(stdout);
 }
 
+// Microseconds of 1 bit x int8, K=512 N=10,000, by batch size, for each variant that runs here:
+// what a choice between them by batch size goes by.
+void PrintSweep(KernelSet kernels, int rounds, double min_seconds) {
+  std::vector<std::string> names;
+  std::vector<BinaryGemmFn*> runs;
+  for (const Variant<BinaryGemmFn>& variant : BinaryGemmVariants()) {
+    if ((variant.features & ~cpu::Usable()) != 0) continue;
+    names.emplace_back(variant.name);
+    runs.push_back(variant.run);
+  }
+  for (const size_t batch : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 24, 32, 48, 64}) {
+    std::vector<Side> sides;
+    for (BinaryGemmFn* run : runs) {
+      kernels.binary_gemm = run;
+      sides.push_back(BinaryProduct(kernels, batch, 512, 10000));
+    }
+    const auto seconds = Interleave(sides, rounds, min_seconds);
+    nlohmann::json json{{"batch", batch}};
+    for (size_t i = 0; i < names.size(); ++i) json[names[i]] = 1e6 * Median(seconds[i]);
+    std::printf("%s\n", json.dump().c_str());
+    std::fflush(stdout);
+  }
+}
+
 void PrintPeaks() {
   nlohmann::json json = nlohmann::json::object();
   for (const Peak& peak : {FmaPeak(), VnniPeak(), AmxInt8Peak()}) {
@@ -243,11 +267,17 @@ int main(int argc, char** argv) {
   app.add_option("--rows", numbers, "Rows of the table; 0, the default, is all")->delimiter(',');
   bool peaks = false;
   app.add_flag("--peaks", peaks, "Only this machine's peaks, multiply-adds a second");
+  bool sweep = false;
+  app.add_flag("--sweep", sweep, "Only the variants of 1 bit x int8, microseconds by batch size");
   app.add_option("--rounds", rounds, "Turns of both sides")->capture_default_str();
   app.add_option("--min-seconds", min_seconds, "Of a turn")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (peaks) {
     bitlm::bench::PrintPeaks();
+    return 0;
+  }
+  if (sweep) {
+    bitlm::bench::PrintSweep(bitlm::SelectKernels(bitlm::cpu::Usable()), rounds, min_seconds);
     return 0;
   }
   const auto kernels = bitlm::SelectKernels(bitlm::cpu::Usable());

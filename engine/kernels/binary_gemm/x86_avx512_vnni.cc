@@ -6,6 +6,10 @@
 #include "engine/kernels/binary_gemm/binary_gemm.h"
 #include "engine/kernels/panel.h"
 
+namespace bitlm::avx512 {
+BinaryGemmFn BinaryGemm;  // By look-ups; it needs less of the CPU.
+}
+
 namespace bitlm::avx512_vnni {
 namespace {
 
@@ -85,19 +89,44 @@ __attribute__((noinline)) void Rows(const BinaryGemmArgs& args, size_t b) {
   for (; panel < args.row_panels; ++panel) Block<1, kRows, kPlanes>(args, panel, b);
 }
 
+// Blocks of as equal a size as can be, the largest of kMaxRows: a few rows left over would cost as
+// much as many. Sums and weights of a block fit the 32 registers.
+constexpr size_t kMaxRows = 12;
+
 template <int kPlanes>
 void AllRows(const BinaryGemmArgs& args) {
-  size_t b = 0;
-  for (; b + 12 <= args.batch; b += 12) Rows<2, 12, kPlanes>(args, b);
-  for (; b + 6 <= args.batch; b += 6) Rows<4, 6, kPlanes>(args, b);
-  for (; b + 3 <= args.batch; b += 3) Rows<4, 3, kPlanes>(args, b);
-  for (; b < args.batch; ++b) Rows<8, 1, kPlanes>(args, b);
+  using RowsFn = void(const BinaryGemmArgs&, size_t);
+  constexpr RowsFn* kRows[kMaxRows + 1] = {
+      nullptr,
+      &Rows<8, 1, kPlanes>,
+      &Rows<8, 2, kPlanes>,
+      &Rows<4, 3, kPlanes>,
+      &Rows<4, 4, kPlanes>,
+      &Rows<4, 5, kPlanes>,
+      &Rows<4, 6, kPlanes>,
+      &Rows<2, 7, kPlanes>,
+      &Rows<2, 8, kPlanes>,
+      &Rows<2, 9, kPlanes>,
+      &Rows<2, 10, kPlanes>,
+      &Rows<2, 11, kPlanes>,
+      &Rows<2, 12, kPlanes>,
+  };
+  size_t blocks = CeilDiv(args.batch, kMaxRows);
+  for (size_t b = 0; b < args.batch; --blocks) {
+    const size_t rows = CeilDiv(args.batch - b, blocks);
+    kRows[rows](args, b);
+    b += rows;
+  }
 }
 
 }  // namespace
 
 void BinaryGemm(const BinaryGemmArgs& args) {
-  if (args.planes == 1) {
+  // Few rows cannot keep the multipliers busy; looking products up is faster
+  // (`bitlm-bench-cpu --sweep`).
+  if (args.batch <= 2) {
+    avx512::BinaryGemm(args);
+  } else if (args.planes == 1) {
     AllRows<1>(args);
   } else {
     AllRows<2>(args);
