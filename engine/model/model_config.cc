@@ -196,9 +196,6 @@ absl::Status CheckServable(const ModelConfig& config) {
   if (config.norm == NormKind::kLayer) {
     return NotServable("norm", ToString(config.norm), "\"none\" and \"batch\"");
   }
-  if (config.bit_planes != 1) {
-    return NotServable("bit_planes", std::to_string(config.bit_planes), "1");
-  }
   if (config.head != HeadKind::kLanguageModel) {
     return NotServable("head", ToString(config.head), "\"language_model\"");
   }

@@ -57,7 +57,6 @@ TEST(ModelConfigTest, UnservableOptionIsNamed) {
          c.hidden_size = 1025;
        }},
       {"norm", [](auto& c) { c.norm = NormKind::kLayer; }},
-      {"bit_planes", [](auto& c) { c.bit_planes = 2; }},
       {"head", [](auto& c) { c.head = HeadKind::kClassifier, c.classes = 2; }},
   };
   for (const Change& change : changes) {
@@ -75,6 +74,7 @@ TEST(ModelConfigTest, ServableOptionsMayBeCombined) {
   config.input_projection = MatrixKind::kFloat;
   config.layers = 3;
   config.activation_planes = 2;
+  config.bit_planes = 3;
   config.output_bias = true;
   config.context = ContextKind::kDocument;
   config.self_normalized = true;

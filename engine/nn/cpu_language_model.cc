@@ -93,12 +93,12 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
     return out;
   }
   Scratch inner;
-  if (projection.matrix.kind == MatrixKind::kBinary && table.kind == MatrixKind::kBinary) {
+  if (projection.matrix.sign_inputs) {
     // Both sides are +1 and -1, and the table's scale is the row's.
     const QuantizedRows signs = TakeSignRows(inner, batch, table.columns);
     for (size_t b = 0; b < batch; ++b) {
-      weights_.EmbeddingBits(tokens[b], signs.bits + b * signs.bits_stride);
-      signs.scales[b] = table.scale;
+      weights_.EmbeddingBits(tokens[b], 0, signs.bits + b * signs.bits_stride);
+      signs.scales[b] = table.scales[0];
     }
     BinaryLinear(kernels_, projection, signs, batch, out, pool);
     return out;
@@ -188,28 +188,32 @@ void CpuLanguageModel::LstmLayer(size_t layer, FloatRows x, QuantizationScale x_
     const QuantizedRows hq = GateInput(scratch, h_rows, batch, hidden_, QuantizationScale::kHidden);
     int32_t* x_sums = scratch.Take<int32_t>(batch * gates.stride);
     int32_t* h_sums = scratch.Take<int32_t>(batch * gates.stride);
-    IntegerProduct(kernels_, lstm.x, xq, batch, x_sums, gates.stride, pool);
-    IntegerProduct(kernels_, lstm.h, hq, batch, h_sums, gates.stride, pool);
-    DequantizeArgs args{.x_sums = x_sums,
-                        .x_scales = xq.scales,
-                        .row_scales = lstm.row_scales.data(),
-                        .bias = lstm.bias.data(),
-                        .rows = 4 * hidden_,
-                        .sums_stride = gates.stride,
-                        .batch = batch,
-                        .out = gates.data,
-                        .out_stride = gates.stride};
-    if (lstm.h_row_scales.size() == 0) {
-      args.h_sums = h_sums;
-      args.h_scales = hq.scales;
-      kernels_.dequantize(args);
-    } else {
-      kernels_.dequantize(args);
-      args.x_sums = h_sums;
-      args.x_scales = hq.scales;
-      args.row_scales = lstm.h_row_scales.data();
-      args.accumulate = true;
-      kernels_.dequantize(args);
+    for (size_t plane = 0; plane < lstm.x.planes; ++plane) {
+      IntegerProduct(kernels_, lstm.x, plane, xq, batch, x_sums, gates.stride, pool);
+      IntegerProduct(kernels_, lstm.h, plane, hq, batch, h_sums, gates.stride, pool);
+      const size_t scales = plane * lstm.x.row_panels() * kPanelRows;
+      DequantizeArgs args{.x_sums = x_sums,
+                          .x_scales = xq.scales,
+                          .row_scales = lstm.row_scales.data() + scales,
+                          .bias = lstm.bias.data(),
+                          .accumulate = plane > 0,
+                          .rows = 4 * hidden_,
+                          .sums_stride = gates.stride,
+                          .batch = batch,
+                          .out = gates.data,
+                          .out_stride = gates.stride};
+      if (lstm.h_row_scales.size() == 0) {
+        args.h_sums = h_sums;
+        args.h_scales = hq.scales;
+        kernels_.dequantize(args);
+      } else {
+        kernels_.dequantize(args);
+        args.x_sums = h_sums;
+        args.x_scales = hq.scales;
+        args.row_scales = lstm.h_row_scales.data() + scales;
+        args.accumulate = true;
+        kernels_.dequantize(args);
+      }
     }
   }
   kernels_.lstm_cell({.gates = gates.data,

@@ -96,6 +96,14 @@ std::vector<ModelConfig> Configs() {
       configs.push_back(config);
     }
   }
+  for (const char* preset : {"belm", "bllm", "bllm-no-io"}) {
+    for (const int bit_planes : {2, 3}) {
+      ModelConfig config = TinyConfig(preset, 515, 33, 33);
+      config.bit_planes = bit_planes;
+      config.activation_planes = bit_planes - 1;
+      configs.push_back(config);
+    }
+  }
   return configs;
 }
 
@@ -232,10 +240,10 @@ TEST(CpuLanguageModelTest, KeepsNoSecondCopyOfTheWeights) {
 
 TEST(CpuLanguageModelTest, RefusesWhatItCannotCompute) {
   ModelConfig config = TinyConfig("bllm", 20, 8, 8);
-  config.bit_planes = 2;
-  auto planes = std::make_shared<const Model>(RandomModel(config, 1));
-  EXPECT_THAT(MakeCpuLanguageModel(planes), StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(MakeReferenceLanguageModel(planes), StatusIs(absl::StatusCode::kFailedPrecondition));
+  config.norm = NormKind::kLayer;
+  auto normed = std::make_shared<const Model>(RandomModel(config, 1));
+  EXPECT_THAT(MakeCpuLanguageModel(normed), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(MakeReferenceLanguageModel(normed), StatusIs(absl::StatusCode::kFailedPrecondition));
   auto model = std::make_shared<const Model>(RandomModel(TinyConfig("lstm", 20, 8, 8), 1));
   EXPECT_THAT(MakeCpuLanguageModel(model, 1u << 31),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("asked for")));

@@ -49,6 +49,7 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
   const size_t embedding = weights.output.matrix.columns;
   z_ = TakeFloatRows(scratch_, rows.size(), embedding);
   zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
+  z_scales_ = scratch_.Take<float>(rows.size() * weights.output.scales.size());
   parts_ = scratch_.Take<SoftmaxPart>(rows.size() * tiles_);
   bool want_top = false;
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -122,7 +123,11 @@ void CpuOutput::Project(size_t first, size_t count) {
                      .q_stride = zq.q_stride,
                      .scales = zq.scales,
                      .totals = zq.totals});
-  for (size_t b = 0; b < count; ++b) zq.scales[b] *= weights_.output.scale;
+  const AlignedBuffer<float>& scales = weights_.output.scales;
+  for (size_t plane = 0; plane < scales.size(); ++plane) {
+    float* of_plane = z_scales_ + plane * rows_.size() + first;
+    for (size_t b = 0; b < count; ++b) of_plane[b] = zq.scales[b] * scales[plane];
+  }
 }
 
 void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
@@ -146,24 +151,27 @@ void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
   Scratch scratch;
   const QuantizedRows z = zq_.From(first);
   int32_t* sums = scratch.Take<int32_t>(count * logits.stride);
-  kernels_.binary_gemm({.panels = matrix.words.data() + panel * matrix.groups(),
-                        .row_panels = panels,
-                        .groups = matrix.groups(),
-                        .q = z.q,
-                        .q_stride = z.q_stride,
-                        .planes = z.planes,
-                        .totals = z.totals,
-                        .batch = count,
-                        .sums = sums,
-                        .sums_stride = logits.stride});
-  kernels_.dequantize({.x_sums = sums,
-                       .x_scales = z.scales,
-                       .bias = bias,
-                       .rows = panels * kPanelRows,
-                       .sums_stride = logits.stride,
-                       .batch = count,
-                       .out = logits.data,
-                       .out_stride = logits.stride});
+  for (size_t plane = 0; plane < matrix.planes; ++plane) {
+    kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
+                          .row_panels = panels,
+                          .groups = matrix.groups(),
+                          .q = z.q,
+                          .q_stride = z.q_stride,
+                          .planes = z.planes,
+                          .totals = z.totals,
+                          .batch = count,
+                          .sums = sums,
+                          .sums_stride = logits.stride});
+    kernels_.dequantize({.x_sums = sums,
+                         .x_scales = z_scales_ + plane * rows_.size() + first,
+                         .bias = bias,
+                         .accumulate = plane > 0,
+                         .rows = panels * kPanelRows,
+                         .sums_stride = logits.stride,
+                         .batch = count,
+                         .out = logits.data,
+                         .out_stride = logits.stride});
+  }
 }
 
 void CpuOutput::RankedLogits(size_t row) {

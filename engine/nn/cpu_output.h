@@ -64,9 +64,10 @@ class CpuOutput {
   const size_t groups_;
 
   Scratch scratch_;
-  FloatRows z_;         // [rows][E].
-  QuantizedRows zq_;    // Binary output table: z quantized, scales times the table's scale.
-  SoftmaxPart* parts_;  // [rows][tiles].
+  FloatRows z_;                               // [rows][E].
+  QuantizedRows zq_;                          // Binary output table: z quantized.
+  float* z_scales_;                           // [planes][rows]: its scales times the table's.
+  SoftmaxPart* parts_;                        // [rows][tiles].
   std::vector<TileTarget> targets_;           // Of rows without ranks, by tile, then row.
   std::vector<std::vector<ScoredWord>> top_;  // [groups][rows], empty when no row wants it.
 };

@@ -56,7 +56,10 @@ double ProductCycles(const PackedMatrix& matrix) {
   // Two vectors of 64 int8 or 16 float multiply-adds a cycle; two instructions of three on 512
   // bits.
   const double macs = static_cast<double>(matrix.rows) * static_cast<double>(matrix.columns);
-  return macs / (matrix.sign_inputs ? 340 : matrix.kind == MatrixKind::kFloat ? 32 : 128);
+  return static_cast<double>(matrix.planes) * macs /
+         (matrix.sign_inputs                  ? 340
+          : matrix.kind == MatrixKind::kFloat ? 32
+                                              : 128);
 }
 
 void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
@@ -75,12 +78,13 @@ void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRow
   });
 }
 
-void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
-                    size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool) {
+void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, size_t plane,
+                    const QuantizedRows& x, size_t batch, int32_t* sums, size_t sums_stride,
+                    ThreadPool* pool) {
   ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
     if (matrix.sign_inputs) {
       const size_t words = CeilDiv(matrix.columns, kWordColumns);
-      kernels.xnor_gemm({.panels = matrix.words.data() + first * words * kPanelRows,
+      kernels.xnor_gemm({.panels = matrix.Plane(plane) + first * words * kPanelRows,
                          .row_panels = panels,
                          .columns = matrix.columns,
                          .x = x.bits,
@@ -104,7 +108,7 @@ void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, const 
            .sums_stride = sums_stride});
       return;
     }
-    kernels.binary_gemm({.panels = matrix.words.data() + first * matrix.groups(),
+    kernels.binary_gemm({.panels = matrix.Plane(plane) + first * matrix.groups(),
                          .row_panels = panels,
                          .groups = matrix.groups(),
                          .q = x.q,
@@ -122,16 +126,19 @@ void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const Q
   Scratch scratch;
   const size_t stride = linear.matrix.row_panels() * kPanelRows;
   int32_t* sums = scratch.Take<int32_t>(batch * stride);
-  IntegerProduct(kernels, linear.matrix, x, batch, sums, stride, pool);
-  kernels.dequantize({.x_sums = sums,
-                      .x_scales = x.scales,
-                      .row_scales = linear.row_scales.data(),
-                      .bias = linear.bias.data(),
-                      .rows = linear.matrix.rows,
-                      .sums_stride = stride,
-                      .batch = batch,
-                      .out = out.data,
-                      .out_stride = out.stride});
+  for (size_t plane = 0; plane < linear.matrix.planes; ++plane) {
+    IntegerProduct(kernels, linear.matrix, plane, x, batch, sums, stride, pool);
+    kernels.dequantize({.x_sums = sums,
+                        .x_scales = x.scales,
+                        .row_scales = linear.row_scales.data() + plane * stride,
+                        .bias = linear.bias.data(),
+                        .accumulate = plane > 0,
+                        .rows = linear.matrix.rows,
+                        .sums_stride = stride,
+                        .batch = batch,
+                        .out = out.data,
+                        .out_stride = out.stride});
+  }
 }
 
 }  // namespace bitlm

@@ -52,9 +52,11 @@ double ProductCycles(const PackedMatrix& matrix);
 void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
                   const float* bias, bool accumulate, FloatRows out, ThreadPool* pool);
 
-// sums [batch][sums_stride] = the exact product of a matrix of bits or int8 with the rows.
-void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, const QuantizedRows& x,
-                    size_t batch, int32_t* sums, size_t sums_stride, ThreadPool* pool);
+// sums [batch][sums_stride] = the exact product of a matrix's bits of one plane, or of its int8,
+// with the rows.
+void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, size_t plane,
+                    const QuantizedRows& x, size_t batch, int32_t* sums, size_t sums_stride,
+                    ThreadPool* pool);
 
 // A binary linear layer on quantized rows: product, scales, bias ([LCY18] Algorithm 1).
 void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const QuantizedRows& x,

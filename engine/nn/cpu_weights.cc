@@ -31,7 +31,8 @@ absl::Status CheckFinite(const TensorMap& tensors) {
 
 class Packer {
  public:
-  explicit Packer(const TensorMap& tensors) : tensors_(tensors) {}
+  Packer(const TensorMap& tensors, int bit_planes)
+      : tensors_(tensors), planes_(static_cast<size_t>(bit_planes)) {}
 
   PackedMatrix Matrix(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
                       bool sign_inputs = false) const {
@@ -40,6 +41,7 @@ class Packer {
                         .columns = columns,
                         .floats = {},
                         .words = {},
+                        .planes = kind == MatrixKind::kBinary ? planes_ : 1,
                         .sign_inputs = sign_inputs && kind == MatrixKind::kBinary,
                         .int8s = {}};
     const Tensor& tensor = tensors_.at(name);
@@ -49,12 +51,16 @@ class Packer {
     } else if (kind == MatrixKind::kInt8) {
       matrix.int8s = AlignedBuffer<uint8_t>(Int8PanelBytes(rows, columns));
       PackInt8Panels(tensor.i8().data(), rows, columns, matrix.int8s.data());
-    } else if (matrix.sign_inputs) {
-      matrix.words = AlignedBuffer<uint64_t>(SignPanelWords(rows, columns));
-      PackSignPanels(tensor.u8().data(), rows, columns, matrix.words.data());
     } else {
-      matrix.words = AlignedBuffer<uint64_t>(BinaryPanelWords(rows, columns));
-      PackBinaryPanels(tensor.u8().data(), rows, columns, matrix.words.data());
+      const size_t words =
+          matrix.sign_inputs ? SignPanelWords(rows, columns) : BinaryPanelWords(rows, columns);
+      const size_t plane_bytes = rows * CeilDiv(columns, 8);
+      const auto pack = matrix.sign_inputs ? &PackSignPanels : &PackBinaryPanels;
+      matrix.words = AlignedBuffer<uint64_t>(planes_ * words);
+      for (size_t plane = 0; plane < planes_; ++plane) {
+        pack(tensor.u8().data() + plane * plane_bytes, rows, columns,
+             matrix.words.data() + plane * words);
+      }
     }
     return matrix;
   }
@@ -67,22 +73,34 @@ class Packer {
     return padded;
   }
 
-  // A scale of each row, or one for all, as one of each row.
-  AlignedBuffer<float> Scales(const std::string& name, size_t rows) const {
-    if (tensors_.at(name).elements() != 1 || rows == 1) return Rows(name);
-    AlignedBuffer<float> padded(RoundUp(rows, kPanelRows));
-    std::fill_n(padded.begin(), rows, Scalar(name));
-    return padded;
+  // A scale of each row, or one for all, as one of each row; of each plane.
+  AlignedBuffer<float> Scales(const std::string& name, size_t rows, size_t planes) const {
+    const std::span<const float> values = tensors_.at(name).f32();
+    const size_t padded = RoundUp(rows, kPanelRows);
+    const bool shared = values.size() == planes;
+    AlignedBuffer<float> scales(planes * padded);
+    for (size_t plane = 0; plane < planes; ++plane) {
+      for (size_t r = 0; r < rows; ++r) {
+        scales[plane * padded + r] = values[shared ? plane : plane * rows + r];
+      }
+    }
+    return scales;
   }
 
-  float Scalar(const std::string& name) const { return tensors_.at(name).f32()[0]; }
+  // Those of a whole binary matrix: [planes].
+  AlignedBuffer<float> PlaneScales(const std::string& name) const {
+    const std::span<const float> values = tensors_.at(name).f32();
+    AlignedBuffer<float> scales(values.size());
+    std::copy(values.begin(), values.end(), scales.begin());
+    return scales;
+  }
 
   LinearWeights Linear(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
                        bool sign_inputs = false) const {
     LinearWeights linear;
     if (kind == MatrixKind::kNone) return linear;
     linear.matrix = Matrix(name + ".weight", kind, rows, columns, sign_inputs);
-    if (kind == MatrixKind::kBinary) linear.row_scales = Scales(name + ".scale", rows);
+    if (kind == MatrixKind::kBinary) linear.row_scales = Scales(name + ".scale", rows, planes_);
     linear.bias = Rows(name + ".bias");
     return linear;
   }
@@ -92,7 +110,7 @@ class Packer {
     table.kind = kind;
     table.columns = columns;
     table.tied = tied;
-    if (kind == MatrixKind::kBinary) table.scale = Scalar("embedding.scale");
+    if (kind == MatrixKind::kBinary) table.scales = PlaneScales("embedding.scale");
     if (tied) return table;
     const Tensor& tensor = tensors_.at("embedding.weight");
     if (kind == MatrixKind::kFloat) {
@@ -115,9 +133,10 @@ class Packer {
     lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden, signs);
     if (config.recurrent != MatrixKind::kFloat) {
       const bool shared = config.SharesGateScales();
-      lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden);
+      lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden, lstm.x.planes);
       if (!shared || config.norm != NormKind::kNone) {
-        lstm.h_row_scales = Scales(prefix + (shared ? "scale" : "scale_h"), 4 * hidden);
+        lstm.h_row_scales =
+            Scales(prefix + (shared ? "scale" : "scale_h"), 4 * hidden, lstm.h.planes);
       }
     }
     lstm.bias = Rows(prefix + "bias");
@@ -132,7 +151,7 @@ class Packer {
   // A batch norm's gain is a factor of each row: of the scales, or of a float matrix's values.
   static void ApplyGain(const AlignedBuffer<float>& gain, PackedMatrix* matrix,
                         AlignedBuffer<float>* scales) {
-    for (size_t r = 0; r < scales->size(); ++r) (*scales)[r] *= gain[r];
+    for (size_t r = 0; r < scales->size(); ++r) (*scales)[r] *= gain[r % gain.size()];
     for (size_t i = 0; i < matrix->floats.size(); ++i) {
       const size_t panel = i / (matrix->columns * kPanelRows);
       matrix->floats[i] *= gain[panel * kPanelRows + i % kPanelRows];
@@ -140,14 +159,13 @@ class Packer {
   }
 
   const TensorMap& tensors_;
+  const size_t planes_;
 };
 
 template <typename T>
 uint64_t Bytes(const AlignedBuffer<T>& buffer) {
   return buffer.size() * sizeof(T);
 }
-
-uint64_t ScaleBytes(MatrixKind kind) { return kind == MatrixKind::kBinary ? sizeof(float) : 0; }
 
 }  // namespace
 
@@ -160,8 +178,8 @@ void PackedMatrix::FloatRow(size_t row, float* values) const {
   for (size_t k = 0; k < columns; ++k) values[k] = panel[k * kPanelRows];
 }
 
-void PackedMatrix::BitRow(size_t row, uint64_t* bits) const {
-  const uint64_t* panel = words.data() + row / kPanelRows * groups();
+void PackedMatrix::BitRow(size_t plane, size_t row, uint64_t* bits) const {
+  const uint64_t* panel = Plane(plane) + row / kPanelRows * groups();
   std::fill_n(bits, CeilDiv(columns, kWordColumns), uint64_t{0});
   for (size_t g = 0; g < groups(); ++g) {
     const uint64_t group = (panel[g] >> (kGroupColumns * (row % kPanelRows))) & 15;
@@ -179,28 +197,32 @@ void CpuWeights::EmbeddingRow(TokenId token, float* values) const {
   }
   Scratch scratch;
   uint64_t* bits = scratch.Take<uint64_t>(CeilDiv(columns, kWordColumns));
-  EmbeddingBits(token, bits);
-  for (size_t k = 0; k < columns; ++k) {
-    const bool plus = ((bits[k / kWordColumns] >> (k % kWordColumns)) & 1) != 0;
-    values[k] = plus ? embedding.scale : -embedding.scale;
+  for (size_t plane = 0; plane < embedding.scales.size(); ++plane) {
+    EmbeddingBits(token, plane, bits);
+    const float scale = embedding.scales[plane];
+    for (size_t k = 0; k < columns; ++k) {
+      const bool plus = ((bits[k / kWordColumns] >> (k % kWordColumns)) & 1) != 0;
+      const float value = plus ? scale : -scale;
+      values[k] = plane == 0 ? value : values[k] + value;
+    }
   }
 }
 
-void CpuWeights::EmbeddingBits(TokenId token, uint64_t* bits) const {
+void CpuWeights::EmbeddingBits(TokenId token, size_t plane, uint64_t* bits) const {
   const size_t row = static_cast<size_t>(token);
-  if (embedding.tied) return output.matrix.BitRow(row, bits);
-  CopySignBits(embedding.bits.data() + row * CeilDiv(embedding.columns, 8), embedding.columns,
+  if (embedding.tied) return output.matrix.BitRow(plane, row, bits);
+  const size_t row_bytes = CeilDiv(embedding.columns, 8);
+  const size_t plane_bytes = embedding.bits.size() / embedding.scales.size();
+  CopySignBits(embedding.bits.data() + plane * plane_bytes + row * row_bytes, embedding.columns,
                bits);
 }
 
-uint64_t EmbeddingTable::bytes() const { return Bytes(floats) + Bytes(bits) + ScaleBytes(kind); }
+uint64_t EmbeddingTable::bytes() const { return Bytes(floats) + Bytes(bits) + Bytes(scales); }
 uint64_t LinearWeights::bytes() const { return matrix.bytes() + Bytes(row_scales) + Bytes(bias); }
 uint64_t LstmWeights::bytes() const {
   return x.bytes() + h.bytes() + Bytes(row_scales) + Bytes(h_row_scales) + Bytes(bias);
 }
-uint64_t OutputWeights::bytes() const {
-  return matrix.bytes() + Bytes(bias) + ScaleBytes(matrix.kind);
-}
+uint64_t OutputWeights::bytes() const { return matrix.bytes() + Bytes(bias) + Bytes(scales); }
 
 uint64_t CpuWeights::bytes() const {
   uint64_t total =
@@ -215,13 +237,13 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   const size_t hidden = static_cast<size_t>(config.hidden_size);
   const size_t embedding = static_cast<size_t>(config.embedding_size);
   const size_t vocabulary = static_cast<size_t>(config.vocabulary_size);
-  const Packer packer(model.tensors);
+  const Packer packer(model.tensors, config.bit_planes);
   CpuWeights weights;
   const bool tied = config.output_embedding == MatrixKind::kTied;
   weights.embedding = packer.Embedding(config.embedding, embedding, tied);
-  weights.input_projection =
-      packer.Linear("input_projection", config.input_projection, hidden, embedding,
-                    /*sign_inputs=*/config.embedding == MatrixKind::kBinary);
+  weights.input_projection = packer.Linear(
+      "input_projection", config.input_projection, hidden, embedding,
+      /*sign_inputs=*/config.embedding == MatrixKind::kBinary && config.bit_planes == 1);
   for (int layer = 0; layer < config.layers; ++layer) {
     weights.lstm.push_back(packer.Lstm(config, layer));
   }
@@ -232,7 +254,7 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
            : packer.Matrix("output_embedding.weight", config.output_embedding, vocabulary,
                            embedding);
   if (weights.output.matrix.kind == MatrixKind::kBinary) {
-    weights.output.scale = packer.Scalar("output_embedding.scale");
+    weights.output.scales = packer.PlaneScales("output_embedding.scale");
   }
   if (config.output_bias) weights.output.bias = packer.Rows("output_bias");
   return weights;

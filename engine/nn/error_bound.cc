@@ -24,8 +24,10 @@ double ErrorBound::Largest(const std::string& name) const {
 double ErrorBound::RowNorm(const std::string& name, const std::string& scale,
                            size_t columns) const {
   const Tensor& tensor = model_.tensors.at(name);
-  // Every weight of a binary row has the magnitude of its scale.
-  if (tensor.dtype == DType::kU8) return Largest(scale) * static_cast<double>(columns);
+  // Every weight of a binary row has the magnitude of its scale, in each plane.
+  if (tensor.dtype == DType::kU8) {
+    return model_.config.bit_planes * Largest(scale) * static_cast<double>(columns);
+  }
   if (tensor.dtype == DType::kI8) return Largest(scale) * 128 * static_cast<double>(columns);
   double largest = 0;
   const std::span<const float> values = tensor.f32();
@@ -59,8 +61,8 @@ ErrorBound::Bounded ErrorBound::Linear(const std::string& layer, const Bounded& 
   const double shift = model_.tensors.contains(bias) ? Largest(bias) : 0;
   const double error = InputError(name, x, hidden);
   // A float row adds columns + 1 terms with one rounding each; a binary row has an exact sum and
-  // then at most six roundings.
-  const double roundings = packed ? 6 : static_cast<double>(columns) + 1;
+  // then at most six roundings, in each plane.
+  const double roundings = packed ? 6 * model_.config.bit_planes : static_cast<double>(columns) + 1;
   const double size = norm * x.size + shift;
   return {.size = size,
           .error = norm * error + roundings * kRounding * 1.01 * (norm * (x.size + error) + shift)};
@@ -71,6 +73,10 @@ double ErrorBound::State(double c_size) const {
   Bounded x;
   const bool binary_embedding = config.embedding == MatrixKind::kBinary;
   x.size = Largest(binary_embedding ? "embedding.scale" : "embedding.weight");
+  if (binary_embedding && config.bit_planes > 1) {
+    x.size *= config.bit_planes;
+    x.error = config.bit_planes * kRounding * x.size;  // Planes are added up.
+  }
   if (config.input_projection != MatrixKind::kNone) x = Linear("input_projection", x, false);
   bool x_hidden = false;
   const Bounded h{.size = 1, .error = 0};  // The state that both were given.
@@ -87,7 +93,8 @@ double ErrorBound::State(double c_size) const {
     const double error_x = InputError(prefix + ".weight_x", x, x_hidden);
     const double error_h = InputError(prefix + ".weight_h", h, true);
     const bool packed = model_.tensors.at(prefix + ".weight_x").dtype != DType::kF32;
-    const double roundings = packed ? 8 : static_cast<double>(input + hidden) + 1;
+    const double roundings =
+        packed ? 8 * config.bit_planes : static_cast<double>(input + hidden) + 1;
     const double gate =
         norm_x * error_x + norm_h * error_h +
         roundings * kRounding * 1.01 *

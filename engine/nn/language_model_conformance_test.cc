@@ -31,6 +31,7 @@ struct Case {
   bool tied = false;
   ScaleKind scale = ScaleKind::kPerRow;
   bool int8 = false;
+  int bit_planes = 1;
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -59,6 +60,11 @@ const Case kCases[] = {
     {"xnor_lstm_bn", "xnor-lstm-bn", 300, 65, 65, 1, 2, true, false, ScaleKind::kPerMatrix},
     {"lstm_int8", "lstm", 300, 21, 21, 2, 1, true, false, ScaleKind::kPerRow, true},
     {"belm_int8", "belm", 515, 30, 65, 1, 2, false, true, ScaleKind::kPerRow, true},
+    {"bllm_two", "bllm", 515, 33, 40, 2, 1, true, false, ScaleKind::kPerRow, false, 2},
+    {"bllm_three", "bllm", 300, 30, 65, 1, 2, false, true, ScaleKind::kPerMatrix, false, 3},
+    {"belm_int8_two", "belm", 300, 30, 20, 1, 1, true, false, ScaleKind::kPerRow, true, 2},
+    {"xnor_lstm_bn_two", "xnor-lstm-bn", 300, 40, 40, 1, 1, false, false, ScaleKind::kPerMatrix,
+     false, 2},
 };
 
 // "reference", or a level of cpu::Narrow.
@@ -71,6 +77,7 @@ Model MakeModel(const Case& c) {
   config.activation_planes = c.planes;
   config.output_bias = c.output_bias;
   config.scale = c.scale;
+  config.bit_planes = c.bit_planes;
   if (c.int8) config.recurrent = MatrixKind::kInt8;
   if (c.tied) config.output_embedding = MatrixKind::kTied;
   return RandomModel(config, 11);

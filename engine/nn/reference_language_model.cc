@@ -52,13 +52,15 @@ struct Lstm {
   Vector bias;
 };
 
-// Element (row, column) of a float, int8 or packed binary tensor with `columns` columns, without
-// scale.
-double Element(const Tensor& tensor, size_t columns, size_t row, size_t column) {
+// Element (row, column) of a float, int8 or packed binary tensor with `rows` x `columns` values,
+// without scale; of a bit plane.
+double Element(const Tensor& tensor, size_t rows, size_t columns, size_t plane, size_t row,
+               size_t column) {
   if (tensor.dtype == DType::kF32) return tensor.f32()[row * columns + column];
   if (tensor.dtype == DType::kI8) return tensor.i8()[row * columns + column];
   const size_t row_bytes = (columns + 7) / 8;
-  return ((tensor.u8()[row * row_bytes + column / 8] >> (column % 8)) & 1) != 0 ? 1.0 : -1.0;
+  const uint8_t byte = tensor.u8()[(plane * rows + row) * row_bytes + column / 8];
+  return ((byte >> (column % 8)) & 1) != 0 ? 1.0 : -1.0;
 }
 
 double Sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
@@ -123,20 +125,28 @@ class ReferenceLanguageModel final : public LanguageModel {
     return Vector(values.begin(), values.end());
   }
 
-  // Packed and int8 matrices have a scale for each row or one for all.
+  // Packed and int8 matrices have a scale for each row or one for all, packed ones for each plane;
+  // planes are added up.
   Matrix Load(const std::string& name, const std::string& scale_name, size_t rows,
               size_t columns) const {
     const Tensor& tensor = model_->tensors.at(name);
+    const size_t planes = Planes(tensor);
     Vector scale(1, 1.0);
     if (tensor.dtype != DType::kF32) scale = LoadVector(scale_name);
     Matrix matrix{.rows = rows, .columns = columns, .values = Vector(rows * columns)};
-    for (size_t r = 0; r < rows; ++r) {
-      const double row_scale = scale[scale.size() == 1 ? 0 : r];
-      for (size_t k = 0; k < columns; ++k) {
-        matrix.values[k * rows + r] = row_scale * Element(tensor, columns, r, k);
+    for (size_t plane = 0; plane < planes; ++plane) {
+      for (size_t r = 0; r < rows; ++r) {
+        const double row_scale = scale[scale.size() == planes ? plane : plane * rows + r];
+        for (size_t k = 0; k < columns; ++k) {
+          matrix.values[k * rows + r] += row_scale * Element(tensor, rows, columns, plane, r, k);
+        }
       }
     }
     return matrix;
+  }
+
+  size_t Planes(const Tensor& tensor) const {
+    return tensor.dtype == DType::kU8 ? static_cast<size_t>(config().bit_planes) : 1;
   }
 
   // W_x or W_h, by "x" or "h", with what a batch norm multiplies its product with.
@@ -167,11 +177,14 @@ class ReferenceLanguageModel final : public LanguageModel {
   void Step(TokenId token, const float* state, float* next) const {
     // [LCY18] equation 2: the embedding is a look-up.
     const Tensor& table = model_->tensors.at("embedding.weight");
-    const double scale =
-        table.dtype == DType::kU8 ? model_->tensors.at("embedding.scale").f32()[0] : 1.0;
     Vector x(embedding_);
-    for (size_t k = 0; k < embedding_; ++k) {
-      x[k] = scale * Element(table, embedding_, static_cast<size_t>(token), k);
+    for (size_t plane = 0; plane < Planes(table); ++plane) {
+      const double scale =
+          table.dtype == DType::kU8 ? model_->tensors.at("embedding.scale").f32()[plane] : 1.0;
+      for (size_t k = 0; k < embedding_; ++k) {
+        x[k] +=
+            scale * Element(table, vocabulary_, embedding_, plane, static_cast<size_t>(token), k);
+      }
     }
     if (!input_projection_.weight.empty()) x = input_projection_.Apply(x);  // Equation 9.
     // Equation 3, gates in the order i f g o.

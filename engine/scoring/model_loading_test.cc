@@ -55,7 +55,7 @@ TEST(ModelLoadingTest, ErrorsNameTheDirectory) {
   EXPECT_THAT(LoadLanguageModel(directory.Path("none")),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(directory.Path("none"))));
   ModelConfig unservable = TinyConfig("bllm", 40, 8, 8);
-  unservable.bit_planes = 3;
+  unservable.norm = NormKind::kLayer;
   const Model model = RandomModel(unservable, 3);
   ASSERT_THAT(WriteModel(model, directory.Path("x")), IsOk());
   EXPECT_THAT(LoadLanguageModel(directory.Path("x")),

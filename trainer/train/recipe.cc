@@ -243,6 +243,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
         std::pair(config.self_normalized, "self_normalized"),
         std::pair(config.output_embedding == MatrixKind::kTied, "output_embedding"),
         std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
+        std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),
         std::pair(config.norm != NormKind::kNone, "norm")}) {

@@ -50,6 +50,9 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   config.output_embedding = MatrixKind::kBinary;
   config.recurrent = MatrixKind::kInt8;
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+  config.recurrent = MatrixKind::kBinary;
+  config.bit_planes = 2;
+  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
