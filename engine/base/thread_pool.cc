@@ -5,6 +5,20 @@
 #endif
 
 namespace bitlm {
+namespace {
+
+// Some twenty microseconds.
+constexpr int kSpins = 1000;
+
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   for (int i = 1; i < threads; ++i) {
@@ -33,8 +47,11 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
   MutexLock caller(caller_mutex_);
   MutexLock lock(mutex_);
   loop_ = {.body = &body, .count = count};
+  const uint64_t before = finished_.load(std::memory_order_relaxed);
+  begun_.fetch_add(1, std::memory_order_relaxed);
   work_ready_.NotifyAll();
   RunCurrentLoop();
+  if (loop_.done < loop_.count) Spin(finished_, before);
   while (loop_.done < loop_.count) loop_done_.Wait(mutex_);
   loop_ = {};
 }
@@ -46,15 +63,26 @@ void ThreadPool::RunCurrentLoop() noexcept {
     mutex_.Unlock();
     body(index);
     mutex_.Lock();
-    if (++loop_.done == loop_.count) loop_done_.NotifyAll();
+    if (++loop_.done == loop_.count) {
+      finished_.fetch_add(1, std::memory_order_relaxed);
+      loop_done_.NotifyAll();
+    }
   }
+}
+
+void ThreadPool::Spin(const std::atomic<uint64_t>& counter, uint64_t old) {
+  mutex_.Unlock();
+  for (int i = 0; i < kSpins && counter.load(std::memory_order_relaxed) == old; ++i) Pause();
+  mutex_.Lock();
 }
 
 void ThreadPool::Work() {
   MutexLock lock(mutex_);
   while (!stopping_) {
     RunCurrentLoop();
-    if (!stopping_) work_ready_.Wait(mutex_);
+    const uint64_t seen = begun_.load(std::memory_order_relaxed);
+    Spin(begun_, seen);
+    if (!stopping_ && begun_.load(std::memory_order_relaxed) == seen) work_ready_.Wait(mutex_);
   }
 }
 

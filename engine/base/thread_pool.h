@@ -1,6 +1,7 @@
 // ThreadPool: splits one loop over a fixed set of threads.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -37,6 +38,10 @@ class ThreadPool {
     size_t done = 0;
   };
   void Work();
+  // Waits a short time, without the mutex, until `counter` is not `old`. A loop is often followed
+  // by the next within microseconds, and waking a thread that sleeps takes some ten.
+  void Spin(const std::atomic<uint64_t>& counter, uint64_t old)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Takes indexes of the current loop until none is left.
   void RunCurrentLoop() noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -45,6 +50,8 @@ class ThreadPool {
   CondVar work_ready_;
   CondVar loop_done_;
   Loop loop_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> begun_ = 0;     // Loops; changed under the mutex.
+  std::atomic<uint64_t> finished_ = 0;  // Likewise.
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> workers_;
 };

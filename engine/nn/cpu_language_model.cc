@@ -13,11 +13,11 @@
 namespace bitlm {
 namespace {
 
-// Rows that a packed weight serves while it is in a register (binary_gemm and float_gemm).
-constexpr size_t kRowBlock = 12;
 // Rows computed at once by one thread: enough to use each weight often, few enough for the gates
 // to stay in the second-level cache.
-constexpr size_t kMaxRows = 4 * kRowBlock;
+constexpr size_t kMaxRows = 48;
+// Rows from which a thread computes its own: with fewer a weight is used too seldom.
+constexpr size_t kLeastRows = 6;
 
 }  // namespace
 
@@ -46,10 +46,12 @@ void CpuLanguageModel::Advance(std::span<const TokenId> tokens,
   pool = PoolFor(cycles, pool);
   // Large batches are split by rows, which needs no waiting between the steps; small ones by the
   // rows of each matrix.
-  const bool split_rows = pool != nullptr && batch >= 2 * kRowBlock;
-  const size_t share =
-      pool == nullptr ? batch : CeilDiv(batch, static_cast<size_t>(pool->threads()));
-  const size_t chunk = std::min(RoundUp(std::max<size_t>(share, 1), kRowBlock), kMaxRows);
+  const size_t threads = pool == nullptr ? 1 : static_cast<size_t>(pool->threads());
+  const bool split_rows = pool != nullptr && batch >= kLeastRows * threads;
+  // As many chunks for each thread, of as equal a size as can be.
+  size_t chunks = std::max<size_t>(1, CeilDiv(batch, kMaxRows));
+  if (split_rows) chunks = RoundUp(chunks, threads);
+  const size_t chunk = std::max<size_t>(1, CeilDiv(batch, chunks));
   const auto run = [&](size_t i) {
     const size_t first = i * chunk;
     const size_t count = std::min(chunk, batch - first);

@@ -12,12 +12,22 @@
 namespace bitlm {
 namespace {
 
-// Rows of one task: four times the rows that a packed weight serves in a register.
+// Rows of one task: four times the rows that a packed weight serves in a register (binary_gemm and
+// float_gemm).
 constexpr size_t kTaskRows = 48;
-// Tiles of one task: enough work to share out, few enough for their weights to stay in cache while
-// all rows pass over them.
-constexpr size_t kGroupTiles = 4;
+// Tiles of one task at most: few enough for their weights to stay in cache while all rows pass over
+// them. And tasks for each thread, where there are so many tiles: with few, one thread waits long.
+constexpr size_t kMaxGroupTiles = 4;
+constexpr size_t kTasksPerThread = 4;
+// Parts of rows and tiles from which they are combined by more than one thread.
+constexpr size_t kParallelParts = 8192;
 constexpr size_t kTilePanels = kSoftmaxTile / kPanelRows;
+
+size_t GroupTiles(size_t tiles, const ThreadPool* pool) {
+  if (pool == nullptr) return kMaxGroupTiles;
+  const size_t tasks = kTasksPerThread * static_cast<size_t>(pool->threads());
+  return std::clamp<size_t>(tiles / tasks, 1, kMaxGroupTiles);
+}
 
 void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& body) {
   if (pool == nullptr) {
@@ -45,7 +55,8 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
       pool_(pool),
       vocabulary_(weights.output.matrix.rows),
       tiles_(CeilDiv(vocabulary_, kSoftmaxTile)),
-      groups_(CeilDiv(tiles_, kGroupTiles)) {
+      group_tiles_(GroupTiles(tiles_, pool)),
+      groups_(CeilDiv(tiles_, group_tiles_)) {
   const size_t embedding = weights.output.matrix.columns;
   z_ = TakeFloatRows(scratch_, rows.size(), embedding);
   zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
@@ -54,7 +65,10 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
   bool want_top = false;
   for (size_t row = 0; row < rows.size(); ++row) {
     want_top = want_top || rows[row].top_k > 0;
-    if (Ranked(row)) continue;
+    if (Ranked(row)) {
+      ranked_.push_back(row);
+      continue;
+    }
     for (size_t i = 0; i < rows[row].targets.size(); ++i) {
       targets_.push_back({.tile = static_cast<size_t>(rows[row].targets[i]) / kSoftmaxTile,
                           .row = row,
@@ -72,15 +86,21 @@ void CpuOutput::Run() {
   const auto rows_of = [&](size_t chunk) {
     return std::min(kTaskRows, rows_.size() - chunk * kTaskRows);
   };
-  ForAll(pool_, chunks, [&](size_t chunk) { Project(chunk * kTaskRows, rows_of(chunk)); });
-  ForAll(pool_, rows_.size(), [&](size_t row) {
-    if (Ranked(row)) RankedLogits(row);
-  });
+  // A product of its own: every thread has its share of the rows.
+  const size_t share =
+      pool_ == nullptr
+          ? kTaskRows
+          : std::min(kTaskRows, CeilDiv(rows_.size(), static_cast<size_t>(pool_->threads())));
+  ForAll(pool_, CeilDiv(rows_.size(), share),
+         [&](size_t i) { Project(i * share, std::min(share, rows_.size() - i * share)); });
+  ForAll(pool_, ranked_.size(), [&](size_t i) { RankedLogits(ranked_[i]); });
   // Chunks inside groups: the weights of a group stay in cache while all rows pass over them.
   ForAll(pool_, groups_ * chunks, [&](size_t task) {
     Pass(task / chunks, task % chunks * kTaskRows, rows_of(task % chunks));
   });
-  ForAll(pool_, rows_.size(), [&](size_t row) { Finish(row); });
+  // Waking a thread takes as long as finishing some rows.
+  ThreadPool* const finishing = rows_.size() * tiles_ < kParallelParts ? nullptr : pool_;
+  ForAll(finishing, rows_.size(), [&](size_t row) { Finish(row); });
 }
 
 void CpuOutput::Project(size_t first, size_t count) {
@@ -189,8 +209,8 @@ void CpuOutput::RankedLogits(size_t row) {
 void CpuOutput::Pass(size_t group, size_t first, size_t count) {
   Scratch scratch;
   const FloatRows logits = TakeFloatRows(scratch, count, kSoftmaxTile);
-  const size_t end = std::min(tiles_, (group + 1) * kGroupTiles);
-  for (size_t tile = group * kGroupTiles; tile < end; ++tile) {
+  const size_t end = std::min(tiles_, (group + 1) * group_tiles_);
+  for (size_t tile = group * group_tiles_; tile < end; ++tile) {
     const size_t words = std::min(kSoftmaxTile, vocabulary_ - tile * kSoftmaxTile);
     Logits(first, count, tile * kTilePanels, CeilDiv(words, kPanelRows), logits);
     for (size_t b = 0; b < count; ++b) {

@@ -61,6 +61,7 @@ class CpuOutput {
   ThreadPool* const pool_;
   const size_t vocabulary_;
   const size_t tiles_;
+  const size_t group_tiles_;
   const size_t groups_;
 
   Scratch scratch_;
@@ -68,6 +69,7 @@ class CpuOutput {
   QuantizedRows zq_;                          // Binary output table: z quantized.
   float* z_scales_;                           // [planes][rows]: its scales times the table's.
   SoftmaxPart* parts_;                        // [rows][tiles].
+  std::vector<size_t> ranked_;                // Rows with ranks.
   std::vector<TileTarget> targets_;           // Of rows without ranks, by tile, then row.
   std::vector<std::vector<ScoredWord>> top_;  // [groups][rows], empty when no row wants it.
 };
