@@ -13,9 +13,6 @@
 namespace bitlm {
 namespace {
 
-// Rows computed at once by one thread: enough to use each weight often, few enough for the gates
-// to stay in the second-level cache.
-constexpr size_t kMaxRows = 48;
 // Rows from which a thread computes its own: with fewer a weight is used too seldom.
 constexpr size_t kLeastRows = 6;
 
@@ -49,7 +46,7 @@ void CpuLanguageModel::Advance(std::span<const TokenId> tokens,
   const size_t threads = pool == nullptr ? 1 : static_cast<size_t>(pool->threads());
   const bool split_rows = pool != nullptr && batch >= kLeastRows * threads;
   // As many chunks for each thread, of as equal a size as can be.
-  size_t chunks = std::max<size_t>(1, CeilDiv(batch, kMaxRows));
+  size_t chunks = std::max<size_t>(1, CeilDiv(batch, kernels_.block_rows));
   if (split_rows) chunks = RoundUp(chunks, threads);
   const size_t chunk = std::max<size_t>(1, CeilDiv(batch, chunks));
   const auto run = [&](size_t i) {

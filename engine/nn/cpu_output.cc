@@ -12,9 +12,6 @@
 namespace bitlm {
 namespace {
 
-// Rows of one task: four times the rows that a packed weight serves in a register (binary_gemm and
-// float_gemm).
-constexpr size_t kTaskRows = 48;
 // Tiles of one task at most: few enough for their weights to stay in cache while all rows pass over
 // them. And tasks for each thread, where there are so many tiles: with few, one thread waits long.
 constexpr size_t kMaxGroupTiles = 4;
@@ -39,10 +36,10 @@ void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& b
 
 }  // namespace
 
-size_t CpuOutput::MaxRows(size_t vocabulary) {
+size_t CpuOutput::MaxRows(size_t vocabulary, size_t block_rows) {
   constexpr size_t kMaxParts = 128 * 1024;  // 1 MiB.
-  const size_t rows = kMaxParts / CeilDiv(vocabulary, kSoftmaxTile) / kTaskRows * kTaskRows;
-  return std::clamp<size_t>(rows, kTaskRows, 512);
+  const size_t rows = kMaxParts / CeilDiv(vocabulary, kSoftmaxTile) / block_rows * block_rows;
+  return std::clamp<size_t>(rows, block_rows, 512);
 }
 
 CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
@@ -82,21 +79,22 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
 }
 
 void CpuOutput::Run() {
-  const size_t chunks = CeilDiv(rows_.size(), kTaskRows);
+  const size_t task_rows = kernels_.block_rows;
+  const size_t chunks = CeilDiv(rows_.size(), task_rows);
   const auto rows_of = [&](size_t chunk) {
-    return std::min(kTaskRows, rows_.size() - chunk * kTaskRows);
+    return std::min(task_rows, rows_.size() - chunk * task_rows);
   };
   // A product of its own: every thread has its share of the rows.
   const size_t share =
       pool_ == nullptr
-          ? kTaskRows
-          : std::min(kTaskRows, CeilDiv(rows_.size(), static_cast<size_t>(pool_->threads())));
+          ? task_rows
+          : std::min(task_rows, CeilDiv(rows_.size(), static_cast<size_t>(pool_->threads())));
   ForAll(pool_, CeilDiv(rows_.size(), share),
          [&](size_t i) { Project(i * share, std::min(share, rows_.size() - i * share)); });
   ForAll(pool_, ranked_.size(), [&](size_t i) { RankedLogits(ranked_[i]); });
   // Chunks inside groups: the weights of a group stay in cache while all rows pass over them.
   ForAll(pool_, groups_ * chunks, [&](size_t task) {
-    Pass(task / chunks, task % chunks * kTaskRows, rows_of(task % chunks));
+    Pass(task / chunks, task % chunks * task_rows, rows_of(task % chunks));
   });
   // Waking a thread takes as long as finishing some rows.
   ThreadPool* const finishing = rows_.size() * tiles_ < kParallelParts ? nullptr : pool_;
@@ -283,7 +281,7 @@ void CpuOutput::Finish(size_t row) {
 
 void CpuLanguageModel::Output(std::span<const OutputRow> rows, ThreadPool* pool) const {
   const size_t hidden_offset = (weights_.lstm.size() - 1) * 2 * hidden_;
-  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows);
+  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows, kernels_.block_rows);
   for (size_t first = 0; first < rows.size(); first += step) {
     const size_t count = std::min(step, rows.size() - first);
     const double cycles = static_cast<double>(count) * ProductCycles(weights_.output.matrix);

@@ -26,8 +26,9 @@ class CpuOutput {
   // Computes everything that the rows ask for.
   void Run();
 
-  // Rows of one execution, so that its memory is bounded: 48 to 512, fewer for large vocabularies.
-  static size_t MaxRows(size_t vocabulary);
+  // Rows of one execution, so that its memory is bounded: some blocks, 512 at most, fewer for
+  // large vocabularies.
+  static size_t MaxRows(size_t vocabulary, size_t block_rows);
 
  private:
   // A target whose logit its tile delivers.

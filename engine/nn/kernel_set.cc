@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "engine/base/cpu_features.h"
+
 namespace bitlm {
 
 KernelSet SelectKernels(uint32_t features) {
@@ -19,6 +21,7 @@ KernelSet SelectKernels(uint32_t features) {
   kernels.softmax_tile = Select(SoftmaxTileVariants(), features).run;
   kernels.count_before = Select(CountBeforeVariants(), features).run;
   kernels.name = binary_gemm.name;
+  if (binary_gemm.features & cpu::kAmxInt8) kernels.block_rows = 64;  // Four tiles.
   // "avx512_vnni" has "avx512" in it: its float products are understood.
   if (std::string_view(binary_gemm.name).find(float_gemm.name) == std::string_view::npos) {
     kernels.name += std::string("+") + float_gemm.name;

@@ -1,6 +1,7 @@
 // KernelSet: the kernels that one loaded model runs, chosen once from the CPU's features.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -26,6 +27,9 @@ struct KernelSet {
   LstmCellFn* lstm_cell = nullptr;
   SoftmaxTileFn* softmax_tile = nullptr;
   CountBeforeFn* count_before = nullptr;
+  // Rows that a thread computes at once: some times as many as use a weight while it is in a
+  // register, few enough for their inputs and sums to stay in cache.
+  size_t block_rows = 48;
   std::string name;  // Of the products: "avx512_vnni", or "portable+avx512" where they differ.
 };
 

@@ -8,6 +8,9 @@ namespace portable {
 BinaryGemmFn BinaryGemm;
 }
 #if defined(__x86_64__)
+namespace amx {
+BinaryGemmFn BinaryGemm;
+}
 namespace avx512_vnni {
 BinaryGemmFn BinaryGemm;
 }
@@ -22,6 +25,7 @@ BinaryGemmFn BinaryGemm;
 namespace {
 constexpr Variant<BinaryGemmFn> kVariants[] = {
 #if defined(__x86_64__)
+    {"amx", cpu::kAvx512 | cpu::kAvx512Vnni | cpu::kAmxInt8, &amx::BinaryGemm},
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::BinaryGemm},
     {"avx512", cpu::kAvx512, &avx512::BinaryGemm},
     {"avx2", cpu::kAvx2Fma, &avx2::BinaryGemm},

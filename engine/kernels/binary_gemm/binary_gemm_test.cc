@@ -11,7 +11,24 @@
 #include "engine/kernels/testing.h"
 
 namespace bitlm {
+
+#if defined(__x86_64__)
+namespace emulated_amx {
+BinaryGemmFn BinaryGemm;
+}
+#endif
+
 namespace {
+
+// All of the kernel's, and that of tile registers where there are none.
+std::vector<Variant<BinaryGemmFn>> Variants() {
+  const auto known = BinaryGemmVariants();
+  std::vector<Variant<BinaryGemmFn>> variants(known.begin(), known.end());
+#if defined(__x86_64__)
+  variants.push_back({"emulated_amx", cpu::kAvx512, &emulated_amx::BinaryGemm});
+#endif
+  return variants;
+}
 
 struct Problem {
   size_t rows;
@@ -50,7 +67,7 @@ void Check(const Problem& problem, bool extreme) {
     }
   }
   const size_t padded = RoundUp(problem.rows, kPanelRows);
-  for (const Variant<BinaryGemmFn>& variant : BinaryGemmVariants()) {
+  for (const Variant<BinaryGemmFn>& variant : Variants()) {
     if (!CanRun(variant)) continue;
     const size_t stride = padded + 3;
     GuardedArray<int32_t> sums(problem.batch * stride);
@@ -81,10 +98,12 @@ void Check(const Problem& problem, bool extreme) {
   }
 }
 
+// Two tiles of 64 columns and then some.
 TEST(BinaryGemmTest, EveryColumnCount) {
-  for (const size_t columns : Lengths()) {
+  for (size_t columns = 1; columns <= 200; ++columns) {
     for (const int planes : {1, 2}) Check({17, columns, 2, planes}, false);
   }
+  for (const int planes : {1, 2}) Check({17, 500, 2, planes}, false);
 }
 
 TEST(BinaryGemmTest, EveryRowAndPanelCount) {
@@ -94,8 +113,9 @@ TEST(BinaryGemmTest, EveryRowAndPanelCount) {
   }
 }
 
+// Two blocks of 64 rows, of tiles and of registers, and then some.
 TEST(BinaryGemmTest, EveryBatchSize) {
-  for (size_t batch = 0; batch <= 40; ++batch) {
+  for (size_t batch = 0; batch <= 132; ++batch) {
     for (const int planes : {1, 2}) Check({35, 30, batch, planes}, false);
   }
 }

@@ -8,6 +8,9 @@ namespace portable {
 Int8GemmFn Int8Gemm;
 }
 #if defined(__x86_64__)
+namespace amx {
+Int8GemmFn Int8Gemm;
+}
 namespace avx512_vnni {
 Int8GemmFn Int8Gemm;
 }
@@ -22,6 +25,7 @@ Int8GemmFn Int8Gemm;
 namespace {
 constexpr Variant<Int8GemmFn> kVariants[] = {
 #if defined(__x86_64__)
+    {"amx", cpu::kAvx512 | cpu::kAvx512Vnni | cpu::kAmxInt8, &amx::Int8Gemm},
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::Int8Gemm},
     {"avx512", cpu::kAvx512, &avx512::Int8Gemm},
     {"avx2", cpu::kAvx2Fma, &avx2::Int8Gemm},

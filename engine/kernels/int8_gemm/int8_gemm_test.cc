@@ -11,7 +11,24 @@
 #include "engine/kernels/testing.h"
 
 namespace bitlm {
+
+#if defined(__x86_64__)
+namespace emulated_amx {
+Int8GemmFn Int8Gemm;
+}
+#endif
+
 namespace {
+
+// All of the kernel's, and that of tile registers where there are none.
+std::vector<Variant<Int8GemmFn>> Variants() {
+  const auto known = Int8GemmVariants();
+  std::vector<Variant<Int8GemmFn>> variants(known.begin(), known.end());
+#if defined(__x86_64__)
+  variants.push_back({"emulated_amx", cpu::kAvx512, &emulated_amx::Int8Gemm});
+#endif
+  return variants;
+}
 
 struct Problem {
   size_t rows;
@@ -49,7 +66,7 @@ void Check(const Problem& problem, bool extreme) {
     }
   }
   const size_t padded = RoundUp(problem.rows, kPanelRows);
-  for (const Variant<Int8GemmFn>& variant : Int8GemmVariants()) {
+  for (const Variant<Int8GemmFn>& variant : Variants()) {
     if (!CanRun(variant)) continue;
     const size_t stride = padded + 3;
     GuardedArray<int32_t> sums(problem.batch * stride);
@@ -79,10 +96,12 @@ void Check(const Problem& problem, bool extreme) {
   }
 }
 
+// Two tiles of 64 columns and then some.
 TEST(Int8GemmTest, EveryColumnCount) {
-  for (const size_t columns : Lengths()) {
+  for (size_t columns = 1; columns <= 200; ++columns) {
     for (const int planes : {1, 2}) Check({17, columns, 2, planes}, false);
   }
+  for (const int planes : {1, 2}) Check({17, 500, 2, planes}, false);
 }
 
 TEST(Int8GemmTest, EveryRowAndPanelCount) {
@@ -92,8 +111,9 @@ TEST(Int8GemmTest, EveryRowAndPanelCount) {
   }
 }
 
+// Two blocks of 64 rows, of tiles and of registers, and then some.
 TEST(Int8GemmTest, EveryBatchSize) {
-  for (size_t batch = 0; batch <= 40; ++batch) {
+  for (size_t batch = 0; batch <= 132; ++batch) {
     for (const int planes : {1, 2}) Check({35, 30, batch, planes}, false);
   }
 }

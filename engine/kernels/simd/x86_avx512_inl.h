@@ -124,6 +124,10 @@ BITLM_INLINE Bytes Nibbles(const uint64_t* words, size_t n) {
   const __m512i x = _mm512_cvtepu8_epi16(packed);
   return _mm512_and_si512(_mm512_or_si512(x, _mm512_slli_epi16(x, 4)), _mm512_set1_epi8(15));
 }
+BITLM_INLINE void StoreSigns(void* p, uint64_t bits) {
+  _mm512_storeu_si512(
+      p, _mm512_mask_blend_epi8(_cvtu64_mask64(bits), _mm512_set1_epi8(-1), _mm512_set1_epi8(1)));
+}
 BITLM_INLINE Bytes SetInts(int32_t x) { return _mm512_set1_epi32(x); }
 BITLM_INLINE Bytes AddInts(Bytes a, Bytes b) { return _mm512_add_epi32(a, b); }
 BITLM_INLINE Bytes SubInts(Bytes a, Bytes b) { return _mm512_sub_epi32(a, b); }
