@@ -193,12 +193,6 @@ absl::Status CheckServable(const ModelConfig& config) {
       }
     }
   }
-  if (config.norm == NormKind::kLayer) {
-    return NotServable("norm", ToString(config.norm), "\"none\" and \"batch\"");
-  }
-  if (config.head != HeadKind::kLanguageModel) {
-    return NotServable("head", ToString(config.head), "\"language_model\"");
-  }
   return absl::OkStatus();
 }
 

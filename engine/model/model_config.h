@@ -77,6 +77,8 @@ struct ModelConfig {
 
   // Input size of LSTM layer `layer`: H after an input projection or another layer, E otherwise.
   int LstmInputSize(int layer) const;
+  // Rows of the output table: V, or the number of classes.
+  int OutputSize() const { return head == HeadKind::kClassifier ? classes : vocabulary_size; }
   // Whether one scale serves a row of W_x and W_h ([LCY18] Algorithm 1), or each has its own.
   bool SharesGateScales() const {
     return recurrent == MatrixKind::kBinary && scale == ScaleKind::kPerRow;

@@ -56,8 +56,6 @@ TEST(ModelConfigTest, UnservableOptionIsNamed) {
          c.activation_planes = 2;
          c.hidden_size = 1025;
        }},
-      {"norm", [](auto& c) { c.norm = NormKind::kLayer; }},
-      {"head", [](auto& c) { c.head = HeadKind::kClassifier, c.classes = 2; }},
   };
   for (const Change& change : changes) {
     ModelConfig config = TinyConfig("bllm", 10, 5, 7);
@@ -255,10 +253,13 @@ TEST(RequiredTensorsTest, EveryOtherOption) {
   config.recurrent = MatrixKind::kInt8;
   config.head = HeadKind::kClassifier;
   config.classes = 3;
-  EXPECT_THAT(Lines(config), ElementsAre("embedding.weight F32 [10, 6]", "lstm.0.bias F32 [24]",
-                                         "lstm.0.scale_h F32 [24]", "lstm.0.scale_x F32 [24]",
-                                         "lstm.0.weight_h I8 [24, 6]", "lstm.0.weight_x I8 [24, 6]",
-                                         "output_embedding.weight F32 [3, 6]"));
+  config.norm = NormKind::kLayer;
+  EXPECT_THAT(
+      Lines(config),
+      ElementsAre("embedding.weight F32 [10, 6]", "lstm.0.bias F32 [24]", "lstm.0.gain_c F32 [6]",
+                  "lstm.0.gain_h F32 [24]", "lstm.0.gain_x F32 [24]", "lstm.0.scale_h F32 [24]",
+                  "lstm.0.scale_x F32 [24]", "lstm.0.shift_c F32 [6]", "lstm.0.weight_h I8 [24, 6]",
+                  "lstm.0.weight_x I8 [24, 6]", "output_embedding.weight F32 [3, 6]"));
 }
 
 }  // namespace

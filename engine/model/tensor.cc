@@ -82,6 +82,10 @@ class SpecList {
       Add(name + ".gain_x", DType::kF32, {rows});
       Add(name + ".gain_h", DType::kF32, {rows});
     }
+    if (config_.norm == NormKind::kLayer) {
+      Add(name + ".gain_c", DType::kF32, {config_.hidden_size});
+      Add(name + ".shift_c", DType::kF32, {config_.hidden_size});
+    }
     Add(name + ".bias", DType::kF32, {rows});
   }
 
@@ -220,8 +224,7 @@ Tensor MakeTensor(DType dtype, std::vector<int64_t> shape) {
 
 std::vector<TensorSpec> RequiredTensors(const ModelConfig& config) {
   SpecList list(config);
-  const int64_t output_rows =
-      config.head == HeadKind::kClassifier ? config.classes : config.vocabulary_size;
+  const int64_t output_rows = config.OutputSize();
   list.AddEmbedding("embedding", config.embedding, config.vocabulary_size);
   list.AddProjection("input_projection", config.input_projection, config.hidden_size,
                      config.embedding_size);

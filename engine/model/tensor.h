@@ -67,6 +67,7 @@ struct TensorSpec {
 //   lstm.<l>.scale_x, scale_h F32 [1] each: binary per_matrix ([ZT] equation 3);
 //                             F32 [4H] each: int8
 //   lstm.<l>.gain_x, gain_h   F32 [4H] each: norm batch (gain / standard deviation) or layer
+//   lstm.<l>.gain_c, shift_c  F32 [H] each: norm layer, of the cell state that h is made of
 //   lstm.<l>.bias             F32 [4H]; with a norm its shifts and means are folded in
 //   output_projection.weight, .scale, .bias   [E, H], [E] or [1], [E], as on the input side
 //   output_embedding.weight   F32 [O, E], or binary with output_embedding.scale F32 [1]; absent

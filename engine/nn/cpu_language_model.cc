@@ -9,6 +9,7 @@
 #include "engine/base/cpu_features.h"
 #include "engine/base/status.h"
 #include "engine/kernels/panel.h"
+#include "engine/nn/cpu_lstm_layer.h"
 
 namespace bitlm {
 namespace {
@@ -66,17 +67,17 @@ void CpuLanguageModel::AdvanceRows(std::span<const TokenId> tokens,
                                    std::span<const float* const> states,
                                    std::span<float* const> next, ThreadPool* pool) const {
   Scratch scratch;
-  FloatRows x = InputRows(scratch, tokens, pool);
-  QuantizationScale x_scale = QuantizationScale::kRowMaximum;
+  CpuLstmLayer::Input x{.rows = InputRows(scratch, tokens, pool)};
   for (size_t layer = 0; layer < weights_.lstm.size(); ++layer) {
     if (layer > 0) {  // The input is the hidden state of the layer below.
-      x = TakeFloatRows(scratch, tokens.size(), hidden_);
-      x_scale = QuantizationScale::kHidden;
+      x = {.rows = TakeFloatRows(scratch, tokens.size(), hidden_),
+           .scale = QuantizationScale::kHidden};
       for (size_t b = 0; b < tokens.size(); ++b) {
-        std::memcpy(x.Row(b), next[b] + (layer - 1) * 2 * hidden_, hidden_ * sizeof(float));
+        std::memcpy(x.rows.Row(b), next[b] + (layer - 1) * 2 * hidden_, hidden_ * sizeof(float));
       }
     }
-    LstmLayer(layer, x, x_scale, states, next, pool);
+    CpuLstmLayer(weights_.lstm[layer], kernels_, hidden_, planes_)
+        .Advance(x, layer * 2 * hidden_, states, next, pool);
   }
 }
 
@@ -92,6 +93,10 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
     return out;
   }
   Scratch inner;
+  const auto linear = [&](const QuantizedRows& rows) {
+    IntegerLinear(kernels_, projection.matrix, projection.row_scales.data(), projection.bias.data(),
+                  rows, batch, out, pool);
+  };
   if (projection.matrix.sign_inputs) {
     // Both sides are +1 and -1, and the table's scale is the row's.
     const QuantizedRows signs = TakeSignRows(inner, batch, table.columns);
@@ -99,7 +104,7 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
       weights_.EmbeddingBits(tokens[b], 0, signs.bits + b * signs.bits_stride);
       signs.scales[b] = table.scales[0];
     }
-    BinaryLinear(kernels_, projection, signs, batch, out, pool);
+    linear(signs);
     return out;
   }
   const FloatRows embedded = TakeFloatRows(inner, batch, table.columns);
@@ -111,117 +116,10 @@ FloatRows CpuLanguageModel::InputRows(Scratch& scratch, std::span<const TokenId>
   }
   const float** rows = inner.Take<const float*>(batch);
   for (size_t b = 0; b < batch; ++b) rows[b] = embedded.Row(b);
-  const QuantizedRows quantized = TakeQuantizedRows(inner, batch, table.columns, planes_);
-  kernels_.quantize({.rows = rows,
-                     .batch = batch,
-                     .columns = table.columns,
-                     .planes = planes_,
-                     .scale = QuantizationScale::kRowMaximum,
-                     .q = quantized.q,
-                     .q_stride = quantized.q_stride,
-                     .scales = quantized.scales,
-                     .totals = quantized.totals});
-  BinaryLinear(kernels_, projection, quantized, batch, out, pool);
+  const QuantizedRows quantized = Quantized(kernels_, inner, rows, batch, table.columns, planes_,
+                                            QuantizationScale::kRowMaximum);
+  linear(quantized);
   return out;
-}
-
-// The input of a gate's binary product: quantized, or its signs ([ZT] section 3.1).
-QuantizedRows CpuLanguageModel::GateInput(Scratch& scratch, const float* const* rows, size_t batch,
-                                          size_t columns, QuantizationScale scale) const {
-  if (config().activation == ActivationKind::kSign) {
-    const QuantizedRows out = TakeSignRows(scratch, batch, columns);
-    kernels_.sign_bits({.rows = rows,
-                        .batch = batch,
-                        .columns = columns,
-                        .bits = out.bits,
-                        .stride = out.bits_stride});
-    return out;
-  }
-  const QuantizedRows out = TakeQuantizedRows(scratch, batch, columns, planes_);
-  kernels_.quantize({.rows = rows,
-                     .batch = batch,
-                     .columns = columns,
-                     .planes = planes_,
-                     .scale = scale,
-                     .q = out.q,
-                     .q_stride = out.q_stride,
-                     .scales = out.scales,
-                     .totals = out.totals});
-  return out;
-}
-
-// [LCY18] equation 3 with the products of a binary layer by Algorithm 1.
-void CpuLanguageModel::LstmLayer(size_t layer, FloatRows x, QuantizationScale x_scale,
-                                 std::span<const float* const> states, std::span<float* const> next,
-                                 ThreadPool* pool) const {
-  Scratch scratch;
-  const LstmWeights& lstm = weights_.lstm[layer];
-  const size_t batch = states.size();
-  const size_t h_offset = layer * 2 * hidden_;
-  const FloatRows gates = TakeFloatRows(scratch, batch, 4 * hidden_);
-  const float** h_rows = scratch.Take<const float*>(batch);
-  const float** c_rows = scratch.Take<const float*>(batch);
-  float** h_next = scratch.Take<float*>(batch);
-  float** c_next = scratch.Take<float*>(batch);
-  for (size_t b = 0; b < batch; ++b) {
-    h_rows[b] = states[b] == nullptr ? nullptr : states[b] + h_offset;
-    c_rows[b] = states[b] == nullptr ? nullptr : states[b] + h_offset + hidden_;
-    h_next[b] = next[b] + h_offset;
-    c_next[b] = next[b] + h_offset + hidden_;
-  }
-  if (lstm.x.kind == MatrixKind::kFloat) {
-    const FloatRows h = TakeFloatRows(scratch, batch, hidden_);
-    for (size_t b = 0; b < batch; ++b) {
-      if (h_rows[b] == nullptr) {
-        std::memset(h.Row(b), 0, hidden_ * sizeof(float));
-      } else {
-        std::memcpy(h.Row(b), h_rows[b], hidden_ * sizeof(float));
-      }
-    }
-    FloatProduct(kernels_, lstm.x, x, batch, lstm.bias.data(), false, gates, pool);
-    FloatProduct(kernels_, lstm.h, h, batch, nullptr, true, gates, pool);
-  } else {
-    const float** x_rows = scratch.Take<const float*>(batch);
-    for (size_t b = 0; b < batch; ++b) x_rows[b] = x.Row(b);
-    const QuantizedRows xq = GateInput(scratch, x_rows, batch, lstm.x.columns, x_scale);
-    const QuantizedRows hq = GateInput(scratch, h_rows, batch, hidden_, QuantizationScale::kHidden);
-    int32_t* x_sums = scratch.Take<int32_t>(batch * gates.stride);
-    int32_t* h_sums = scratch.Take<int32_t>(batch * gates.stride);
-    for (size_t plane = 0; plane < lstm.x.planes; ++plane) {
-      IntegerProduct(kernels_, lstm.x, plane, xq, batch, x_sums, gates.stride, pool);
-      IntegerProduct(kernels_, lstm.h, plane, hq, batch, h_sums, gates.stride, pool);
-      const size_t scales = plane * lstm.x.row_panels() * kPanelRows;
-      DequantizeArgs args{.x_sums = x_sums,
-                          .x_scales = xq.scales,
-                          .row_scales = lstm.row_scales.data() + scales,
-                          .bias = lstm.bias.data(),
-                          .accumulate = plane > 0,
-                          .rows = 4 * hidden_,
-                          .sums_stride = gates.stride,
-                          .batch = batch,
-                          .out = gates.data,
-                          .out_stride = gates.stride};
-      if (lstm.h_row_scales.size() == 0) {
-        args.h_sums = h_sums;
-        args.h_scales = hq.scales;
-        kernels_.dequantize(args);
-      } else {
-        kernels_.dequantize(args);
-        args.x_sums = h_sums;
-        args.x_scales = hq.scales;
-        args.row_scales = lstm.h_row_scales.data() + scales;
-        args.accumulate = true;
-        kernels_.dequantize(args);
-      }
-    }
-  }
-  kernels_.lstm_cell({.gates = gates.data,
-                      .gates_stride = gates.stride,
-                      .hidden = hidden_,
-                      .batch = batch,
-                      .c_previous = c_rows,
-                      .h = h_next,
-                      .c = c_next});
 }
 
 absl::StatusOr<std::shared_ptr<const LanguageModel>> MakeCpuLanguageModel(

@@ -49,12 +49,6 @@ class CpuLanguageModel final : public LanguageModel {
   // The input of the first LSTM layer: [LCY18] equation 2, then equation 9's W_Te e + b_Te where
   // there is a projection.
   FloatRows InputRows(Scratch& scratch, std::span<const TokenId> tokens, ThreadPool* pool) const;
-  QuantizedRows GateInput(Scratch& scratch, const float* const* rows, size_t batch, size_t columns,
-                          QuantizationScale scale) const;
-  // One LSTM layer on inputs x (`x_scale` says what they are), states to next states.
-  void LstmLayer(size_t layer, FloatRows x, QuantizationScale x_scale,
-                 std::span<const float* const> states, std::span<float* const> next,
-                 ThreadPool* pool) const;
 
   const std::shared_ptr<const Model> model_;
   const CpuWeights weights_;

@@ -130,6 +130,15 @@ std::vector<ModelConfig> MoreConfigs() {
     config.norm = NormKind::kBatch;
     configs.push_back(config);
   }
+  for (const char* preset : {"lstm", "bllm", "xnor-lstm"}) {
+    for (const int hidden : {1, 17, 65}) {
+      ModelConfig config = TinyConfig(preset, 515, hidden, hidden);
+      config.norm = NormKind::kLayer;
+      config.layers = hidden == 17 ? 2 : 1;
+      config.bit_planes = hidden == 65 && preset != std::string("lstm") ? 2 : 1;
+      configs.push_back(config);
+    }
+  }
   return configs;
 }
 
@@ -229,6 +238,32 @@ TEST(CpuLanguageModelTest, ResidentWeightsFollowThePapersTable) {
               0.02);
 }
 
+// The derived bound knows the weights alone, not the deviation that a layer norm divides by.
+TEST(CpuLanguageModelTest, LayerNormStaysCloseToTheReference) {
+  for (const char* preset : {"lstm", "bllm"}) {
+    ModelConfig config = TinyConfig(preset, 515, 65, 65);
+    config.norm = NormKind::kLayer;
+    config.activation_planes = 2;
+    auto model = std::make_shared<const Model>(RandomModel(config, 5));
+    ASSERT_OK_AND_ASSIGN(auto reference, MakeReferenceLanguageModel(model));
+    ASSERT_OK_AND_ASSIGN(auto cpu, MakeCpuLanguageModel(model));
+    // Products of 65 terms: floats of at most 0.3 * 1 are off by 66 * 65 * 0.3 * 2^-24 = 8e-5,
+    // signs of scale 0.1 by half a step of their inputs, 65 * 0.1 / 32512 = 2e-4. Their deviations
+    // are those of 65 random terms, above 0.1; gains are up to 1.5, and there are two products.
+    const double gate = 2 * 1.5 * (preset == std::string("lstm") ? 8e-5 : 2e-4) * 2 / 0.1;
+    std::vector<float> state(reference->state_size(), 0.0f);
+    for (int t = 0; t < 6; ++t) {
+      const std::vector<float> expected = Step(*reference, state, 7 * t + 1);
+      const std::vector<float> found = Step(*cpu, state, 7 * t + 1);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        // Through slopes of at most 1, and a third norm.
+        ASSERT_NEAR(found[i], expected[i], 3 * gate) << preset << ", step " << t;
+      }
+      state = expected;
+    }
+  }
+}
+
 TEST(CpuLanguageModelTest, KeepsNoSecondCopyOfTheWeights) {
   auto model = std::make_shared<const Model>(RandomModel(TinyConfig("bllm", 50, 9, 9), 1));
   const std::weak_ptr<const Model> watched = model;
@@ -239,11 +274,9 @@ TEST(CpuLanguageModelTest, KeepsNoSecondCopyOfTheWeights) {
 }
 
 TEST(CpuLanguageModelTest, RefusesWhatItCannotCompute) {
-  ModelConfig config = TinyConfig("bllm", 20, 8, 8);
-  config.norm = NormKind::kLayer;
-  auto normed = std::make_shared<const Model>(RandomModel(config, 1));
-  EXPECT_THAT(MakeCpuLanguageModel(normed), StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(MakeReferenceLanguageModel(normed), StatusIs(absl::StatusCode::kFailedPrecondition));
+  auto refused = std::make_shared<const Model>(RandomModel(UnservableConfig(), 1));
+  EXPECT_THAT(MakeCpuLanguageModel(refused), StatusIs(absl::StatusCode::kFailedPrecondition));
+  EXPECT_THAT(MakeReferenceLanguageModel(refused), StatusIs(absl::StatusCode::kFailedPrecondition));
   auto model = std::make_shared<const Model>(RandomModel(TinyConfig("lstm", 20, 8, 8), 1));
   EXPECT_THAT(MakeCpuLanguageModel(model, 1u << 31),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("asked for")));

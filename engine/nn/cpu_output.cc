@@ -117,17 +117,10 @@ void CpuOutput::Project(size_t first, size_t count) {
     for (size_t b = 0; b < count; ++b) std::memcpy(h.Row(b), rows[b], hidden_ * sizeof(float));
     FloatProduct(kernels_, projection.matrix, h, count, projection.bias.data(), false, z, nullptr);
   } else {
-    const QuantizedRows hq = TakeQuantizedRows(scratch, count, hidden_, zq_.planes);
-    kernels_.quantize({.rows = rows,
-                       .batch = count,
-                       .columns = hidden_,
-                       .planes = hq.planes,
-                       .scale = QuantizationScale::kHidden,
-                       .q = hq.q,
-                       .q_stride = hq.q_stride,
-                       .scales = hq.scales,
-                       .totals = hq.totals});
-    BinaryLinear(kernels_, projection, hq, count, z, nullptr);
+    const QuantizedRows hq =
+        Quantized(kernels_, scratch, rows, count, hidden_, zq_.planes, QuantizationScale::kHidden);
+    IntegerLinear(kernels_, projection.matrix, projection.row_scales.data(), projection.bias.data(),
+                  hq, count, z, nullptr);
   }
   if (!binary_output) return;
   for (size_t b = 0; b < count; ++b) rows[b] = z.Row(b);

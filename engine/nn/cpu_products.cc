@@ -38,6 +38,21 @@ QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, 
           .totals = scratch.Take<int32_t>(batch)};
 }
 
+QuantizedRows Quantized(const KernelSet& kernels, Scratch& scratch, const float* const* rows,
+                        size_t batch, size_t columns, int planes, QuantizationScale scale) {
+  const QuantizedRows out = TakeQuantizedRows(scratch, batch, columns, planes);
+  kernels.quantize({.rows = rows,
+                    .batch = batch,
+                    .columns = columns,
+                    .planes = planes,
+                    .scale = scale,
+                    .q = out.q,
+                    .q_stride = out.q_stride,
+                    .scales = out.scales,
+                    .totals = out.totals});
+  return out;
+}
+
 QuantizedRows TakeSignRows(Scratch& scratch, size_t batch, size_t columns) {
   const size_t stride = CeilDiv(columns, kWordColumns);
   QuantizedRows rows{.scales = scratch.Take<float>(batch),
@@ -121,19 +136,20 @@ void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, size_t
   });
 }
 
-void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const QuantizedRows& x,
-                  size_t batch, FloatRows out, ThreadPool* pool) {
+void IntegerLinear(const KernelSet& kernels, const PackedMatrix& matrix, const float* row_scales,
+                   const float* bias, const QuantizedRows& x, size_t batch, FloatRows out,
+                   ThreadPool* pool) {
   Scratch scratch;
-  const size_t stride = linear.matrix.row_panels() * kPanelRows;
+  const size_t stride = matrix.row_panels() * kPanelRows;
   int32_t* sums = scratch.Take<int32_t>(batch * stride);
-  for (size_t plane = 0; plane < linear.matrix.planes; ++plane) {
-    IntegerProduct(kernels, linear.matrix, plane, x, batch, sums, stride, pool);
+  for (size_t plane = 0; plane < matrix.planes; ++plane) {
+    IntegerProduct(kernels, matrix, plane, x, batch, sums, stride, pool);
     kernels.dequantize({.x_sums = sums,
                         .x_scales = x.scales,
-                        .row_scales = linear.row_scales.data() + plane * stride,
-                        .bias = linear.bias.data(),
-                        .accumulate = plane > 0,
-                        .rows = linear.matrix.rows,
+                        .row_scales = row_scales + plane * stride,
+                        .bias = bias,
+                        .accumulate = plane > 0 || bias == out.data,
+                        .rows = matrix.rows,
                         .sums_stride = stride,
                         .batch = batch,
                         .out = out.data,

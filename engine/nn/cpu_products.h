@@ -31,6 +31,10 @@ struct QuantizedRows {
 // Room for `batch` rows of `columns` values.
 QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes);
 
+// The rows, of which null ones are zeros, quantized.
+QuantizedRows Quantized(const KernelSet& kernels, Scratch& scratch, const float* const* rows,
+                        size_t batch, size_t columns, int planes, QuantizationScale scale);
+
 // Room for the signs of `batch` rows of `columns` values, with scales of 1.
 QuantizedRows TakeSignRows(Scratch& scratch, size_t batch, size_t columns);
 
@@ -58,8 +62,11 @@ void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, size_t
                     const QuantizedRows& x, size_t batch, int32_t* sums, size_t sums_stride,
                     ThreadPool* pool);
 
-// A binary linear layer on quantized rows: product, scales, bias ([LCY18] Algorithm 1).
-void BinaryLinear(const KernelSet& kernels, const LinearWeights& linear, const QuantizedRows& x,
-                  size_t batch, FloatRows out, ThreadPool* pool);
+// The same with scales and bias: out[b][r] = row_scales[r] * (x.scales[b] * sum) + bias[r], planes
+// added up ([LCY18] Algorithm 1). `row_scales` has a row vector for each plane. `bias` is null for
+// 0, or out.data itself for what is there.
+void IntegerLinear(const KernelSet& kernels, const PackedMatrix& matrix, const float* row_scales,
+                   const float* bias, const QuantizedRows& x, size_t batch, FloatRows out,
+                   ThreadPool* pool);
 
 }  // namespace bitlm

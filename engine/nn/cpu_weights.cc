@@ -143,6 +143,11 @@ class Packer {
     if (config.norm == NormKind::kBatch) {
       ApplyGain(Rows(prefix + "gain_x"), &lstm.x, &lstm.row_scales);
       ApplyGain(Rows(prefix + "gain_h"), &lstm.h, &lstm.h_row_scales);
+    } else if (config.norm == NormKind::kLayer) {
+      lstm.x_gain = Rows(prefix + "gain_x");
+      lstm.h_gain = Rows(prefix + "gain_h");
+      lstm.c_gain = Rows(prefix + "gain_c");
+      lstm.c_shift = Rows(prefix + "shift_c");
     }
     return lstm;
   }
@@ -220,7 +225,8 @@ void CpuWeights::EmbeddingBits(TokenId token, size_t plane, uint64_t* bits) cons
 uint64_t EmbeddingTable::bytes() const { return Bytes(floats) + Bytes(bits) + Bytes(scales); }
 uint64_t LinearWeights::bytes() const { return matrix.bytes() + Bytes(row_scales) + Bytes(bias); }
 uint64_t LstmWeights::bytes() const {
-  return x.bytes() + h.bytes() + Bytes(row_scales) + Bytes(h_row_scales) + Bytes(bias);
+  return x.bytes() + h.bytes() + Bytes(row_scales) + Bytes(h_row_scales) + Bytes(bias) +
+         Bytes(x_gain) + Bytes(h_gain) + Bytes(c_gain) + Bytes(c_shift);
 }
 uint64_t OutputWeights::bytes() const { return matrix.bytes() + Bytes(bias) + Bytes(scales); }
 
@@ -236,7 +242,7 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   const ModelConfig& config = model.config;
   const size_t hidden = static_cast<size_t>(config.hidden_size);
   const size_t embedding = static_cast<size_t>(config.embedding_size);
-  const size_t vocabulary = static_cast<size_t>(config.vocabulary_size);
+  const size_t outputs = static_cast<size_t>(config.OutputSize());
   const Packer packer(model.tensors, config.bit_planes);
   CpuWeights weights;
   const bool tied = config.output_embedding == MatrixKind::kTied;
@@ -250,9 +256,8 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   weights.output_projection =
       packer.Linear("output_projection", config.output_projection, embedding, hidden);
   weights.output.matrix =
-      tied ? packer.Matrix("embedding.weight", config.embedding, vocabulary, embedding)
-           : packer.Matrix("output_embedding.weight", config.output_embedding, vocabulary,
-                           embedding);
+      tied ? packer.Matrix("embedding.weight", config.embedding, outputs, embedding)
+           : packer.Matrix("output_embedding.weight", config.output_embedding, outputs, embedding);
   if (weights.output.matrix.kind == MatrixKind::kBinary) {
     weights.output.scales = packer.PlaneScales("output_embedding.scale");
   }

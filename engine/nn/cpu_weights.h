@@ -66,7 +66,10 @@ struct LstmWeights {
   AlignedBuffer<float> row_scales;
   AlignedBuffer<float> h_row_scales;  // Empty where row_scales serves both.
   AlignedBuffer<float> bias;
+  // Layer norm, else empty: of the products with x and h [4H], and of c [H].
+  AlignedBuffer<float> x_gain, h_gain, c_gain, c_shift;
 
+  bool normalizes() const { return c_gain.size() > 0; }
   uint64_t bytes() const;
 };
 

@@ -41,7 +41,13 @@ struct OutputRow {
 // reference implementation is the exception that proves it: double precision, and only close.
 class LanguageModel {
  public:
+  LanguageModel();
   virtual ~LanguageModel() = default;
+  LanguageModel(const LanguageModel&) = delete;
+  LanguageModel& operator=(const LanguageModel&) = delete;
+
+  // A number that no other object of this process has.
+  uint64_t id() const { return id_; }
 
   // Config, metadata, vocabulary and golden sentences. Its tensors may be gone: an implementation
   // keeps the weights in its own layout, once.
@@ -66,6 +72,9 @@ class LanguageModel {
 
   const ModelConfig& config() const { return model().config; }
   const Vocabulary& vocabulary() const { return model().vocabulary; }
+
+ private:
+  const uint64_t id_;
 };
 
 // The implementation for this machine's CPU, fastest usable kernels. It holds its own copy of the

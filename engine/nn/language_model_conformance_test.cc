@@ -32,6 +32,8 @@ struct Case {
   ScaleKind scale = ScaleKind::kPerRow;
   bool int8 = false;
   int bit_planes = 1;
+  NormKind norm = NormKind::kNone;
+  int classes = 0;  // Of a classifier.
 };
 
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
@@ -65,6 +67,50 @@ const Case kCases[] = {
     {"belm_int8_two", "belm", 300, 30, 20, 1, 1, true, false, ScaleKind::kPerRow, true, 2},
     {"xnor_lstm_bn_two", "xnor-lstm-bn", 300, 40, 40, 1, 1, false, false, ScaleKind::kPerMatrix,
      false, 2},
+    {.name = "lstm_ln",
+     .preset = "lstm",
+     .vocabulary = 300,
+     .embedding = 65,
+     .hidden = 65,
+     .layers = 2,
+     .norm = NormKind::kLayer},
+    {.name = "bllm_ln",
+     .preset = "bllm",
+     .vocabulary = 300,
+     .embedding = 20,
+     .hidden = 33,
+     .planes = 2,
+     .output_bias = true,
+     .norm = NormKind::kLayer},
+    {.name = "bllm_ln_two",
+     .preset = "bllm",
+     .vocabulary = 300,
+     .embedding = 20,
+     .hidden = 33,
+     .scale = ScaleKind::kPerMatrix,
+     .bit_planes = 2,
+     .norm = NormKind::kLayer},
+    {.name = "belm_int8_ln",
+     .preset = "belm",
+     .vocabulary = 300,
+     .embedding = 20,
+     .hidden = 40,
+     .int8 = true,
+     .norm = NormKind::kLayer},
+    {.name = "lstm_classifier",
+     .preset = "lstm",
+     .vocabulary = 50,
+     .embedding = 21,
+     .hidden = 21,
+     .output_bias = true,
+     .classes = 5},
+    {.name = "bllm_classifier",
+     .preset = "bllm",
+     .vocabulary = 50,
+     .embedding = 21,
+     .hidden = 30,
+     .layers = 2,
+     .classes = 18},
 };
 
 // "reference", or a level of cpu::Narrow.
@@ -78,6 +124,9 @@ Model MakeModel(const Case& c) {
   config.output_bias = c.output_bias;
   config.scale = c.scale;
   config.bit_planes = c.bit_planes;
+  config.norm = c.norm == NormKind::kNone ? config.norm : c.norm;
+  config.classes = c.classes;
+  if (c.classes > 0) config.head = HeadKind::kClassifier;
   if (c.int8) config.recurrent = MatrixKind::kInt8;
   if (c.tied) config.output_embedding = MatrixKind::kTied;
   return RandomModel(config, 11);
@@ -98,6 +147,7 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
           model_, MakeCpuLanguageModel(model, {.features = features, .min_parallel_cycles = 0}));
     }
     vocabulary_ = model_->config().vocabulary_size;
+    outputs_ = model_->config().OutputSize();
   }
 
   std::vector<float> Step(const std::vector<float>* state, TokenId token) const {
@@ -116,8 +166,8 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
   }
 
   std::vector<float> Distribution(const std::vector<float>& state) const {
-    std::vector<TokenId> all(static_cast<size_t>(vocabulary_));
-    for (int v = 0; v < vocabulary_; ++v) all[static_cast<size_t>(v)] = v;
+    std::vector<TokenId> all(static_cast<size_t>(outputs_));
+    for (int v = 0; v < outputs_; ++v) all[static_cast<size_t>(v)] = v;
     std::vector<float> logprobs(all.size(), NAN);
     OutputRow row;
     row.state = state.data();
@@ -129,6 +179,7 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
 
   std::shared_ptr<const LanguageModel> model_;
   int vocabulary_ = 0;
+  int outputs_ = 0;  // Words, or classes.
 };
 
 TEST_P(LanguageModelConformanceTest, StatesHaveTheDocumentedSizeAndRange) {
@@ -183,7 +234,7 @@ TEST_P(LanguageModelConformanceTest, ProbabilitiesSumToOne) {
 TEST_P(LanguageModelConformanceTest, RanksOrderTheDistribution) {
   const std::vector<float> state = StateAfter({4});
   const std::vector<float> logprobs = Distribution(state);
-  const std::vector<TokenId> targets = {0, vocabulary_ - 1, vocabulary_ / 2, 0};
+  const std::vector<TokenId> targets = {0, outputs_ - 1, outputs_ / 2, 0};
   std::vector<float> found(targets.size(), NAN);
   std::vector<int32_t> ranks(targets.size(), -1);
   OutputRow row;
@@ -209,7 +260,7 @@ TEST_P(LanguageModelConformanceTest, RanksOrderTheDistribution) {
 
 TEST_P(LanguageModelConformanceTest, TopWordsHaveRanksOneToK) {
   const std::vector<float> state = StateAfter({4, 4});
-  for (const int k : {1, 2, std::min(17, vocabulary_), vocabulary_}) {
+  for (const int k : {1, 2, std::min(17, outputs_), outputs_}) {
     std::vector<TokenScore> top(static_cast<size_t>(k));
     OutputRow row;
     row.state = state.data();
@@ -255,7 +306,7 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
       std::vector<float> logprobs(rows.size() * 2, NAN);
       std::vector<int32_t> ranks(rows.size() * 2, -1);
       std::vector<TokenScore> top(rows.size() * 2);
-      const std::vector<TokenId> targets = {1, vocabulary_ - 1};
+      const std::vector<TokenId> targets = {1, outputs_ - 1};
       for (size_t b = 0; b < rows.size(); ++b) {
         rows[b].state = states[b].data();
         if (b % 4 != 3) {

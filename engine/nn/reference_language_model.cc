@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
+#include "engine/kernels/layer_norm/layer_norm.h"
 #include "engine/nn/language_model.h"
 
 namespace bitlm {
@@ -50,7 +51,28 @@ struct Lstm {
   Matrix x;  // With its scales and gains.
   Matrix h;
   Vector bias;
+  Vector x_gain, h_gain, c_gain, c_shift;  // Layer norm, else empty.
 };
+
+// x with its mean taken off and divided by its standard deviation (Ba et al. 2016,
+// arXiv:1607.06450, equation 3).
+Vector Normalized(const Vector& x) {
+  const double n = static_cast<double>(x.size());
+  const double mean = std::accumulate(x.begin(), x.end(), 0.0) / n;
+  double variance = 0;
+  for (const double value : x) variance += (value - mean) * (value - mean) / n;
+  Vector y;
+  for (const double value : x) {
+    y.push_back((value - mean) / std::sqrt(variance + double{kLayerNormEpsilon}));
+  }
+  return y;
+}
+
+// y += gain * Normalized(x), value by value.
+void AddNormalized(const Vector& gain, const Vector& x, Vector* y) {
+  const Vector normal = Normalized(x);
+  for (size_t r = 0; r < x.size(); ++r) (*y)[r] += gain[r] * normal[r];
+}
 
 // Element (row, column) of a float, int8 or packed binary tensor with `rows` x `columns` values,
 // without scale; of a bit plane.
@@ -72,22 +94,34 @@ class ReferenceLanguageModel final : public LanguageModel {
     hidden_ = static_cast<size_t>(c.hidden_size);
     embedding_ = static_cast<size_t>(c.embedding_size);
     vocabulary_ = static_cast<size_t>(c.vocabulary_size);
+    outputs_ = static_cast<size_t>(c.OutputSize());
     if (c.input_projection != MatrixKind::kNone) {
       input_projection_ = LoadLinear("input_projection", hidden_, embedding_);
     }
     for (int layer = 0; layer < c.layers; ++layer) {
       const std::string prefix = absl::StrFormat("lstm.%d.", layer);
-      lstm_.push_back({.x = LoadGates(prefix, "x", static_cast<size_t>(c.LstmInputSize(layer))),
-                       .h = LoadGates(prefix, "h", hidden_),
-                       .bias = LoadVector(prefix + "bias")});
+      Lstm lstm{.x = LoadGates(prefix, "x", static_cast<size_t>(c.LstmInputSize(layer))),
+                .h = LoadGates(prefix, "h", hidden_),
+                .bias = LoadVector(prefix + "bias"),
+                .x_gain = {},
+                .h_gain = {},
+                .c_gain = {},
+                .c_shift = {}};
+      if (c.norm == NormKind::kLayer) {
+        lstm.x_gain = LoadVector(prefix + "gain_x");
+        lstm.h_gain = LoadVector(prefix + "gain_h");
+        lstm.c_gain = LoadVector(prefix + "gain_c");
+        lstm.c_shift = LoadVector(prefix + "shift_c");
+      }
+      lstm_.push_back(std::move(lstm));
     }
     if (c.output_projection != MatrixKind::kNone) {
       output_projection_ = LoadLinear("output_projection", embedding_, hidden_);
     }
     const bool tied = c.output_embedding == MatrixKind::kTied;
     output_.weight = Load(tied ? "embedding.weight" : "output_embedding.weight",
-                          "output_embedding.scale", vocabulary_, embedding_);
-    output_.bias = c.output_bias ? LoadVector("output_bias") : Vector(vocabulary_, 0.0);
+                          "output_embedding.scale", outputs_, embedding_);
+    output_.bias = c.output_bias ? LoadVector("output_bias") : Vector(outputs_, 0.0);
   }
 
   const Model& model() const override { return *model_; }
@@ -190,22 +224,46 @@ class ReferenceLanguageModel final : public LanguageModel {
     // Equation 3, gates in the order i f g o.
     for (size_t layer = 0; layer < lstm_.size(); ++layer) {
       const size_t offset = layer * 2 * hidden_;
-      Vector gates = lstm_[layer].bias;
-      lstm_[layer].x.AddProduct(Activation(std::move(x)), &gates);
-      Vector previous_h(hidden_);
-      if (state != nullptr) previous_h.assign(state + offset, state + offset + hidden_);
-      lstm_[layer].h.AddProduct(Activation(std::move(previous_h)), &gates);
+      const Lstm& lstm = lstm_[layer];
+      Vector previous_h(hidden_), c(hidden_);
+      if (state != nullptr) {
+        previous_h.assign(state + offset, state + offset + hidden_);
+        c.assign(state + offset + hidden_, state + offset + 2 * hidden_);
+      }
+      const Vector gates = Gates(lstm, Activation(std::move(x)), Activation(std::move(previous_h)));
+      for (size_t j = 0; j < hidden_; ++j) {
+        c[j] = Sigmoid(gates[hidden_ + j]) * c[j] +
+               Sigmoid(gates[j]) * std::tanh(gates[2 * hidden_ + j]);
+        next[offset + hidden_ + j] = static_cast<float>(c[j]);
+      }
+      if (!lstm.c_gain.empty()) {
+        Vector normal = lstm.c_shift;
+        AddNormalized(lstm.c_gain, c, &normal);
+        c = std::move(normal);
+      }
       Vector h(hidden_);
       for (size_t j = 0; j < hidden_; ++j) {
-        const double previous = state == nullptr ? 0.0 : state[offset + hidden_ + j];
-        const double c = Sigmoid(gates[hidden_ + j]) * previous +
-                         Sigmoid(gates[j]) * std::tanh(gates[2 * hidden_ + j]);
-        h[j] = Sigmoid(gates[3 * hidden_ + j]) * std::tanh(c);
-        next[offset + hidden_ + j] = static_cast<float>(c);
+        h[j] = Sigmoid(gates[3 * hidden_ + j]) * std::tanh(c[j]);
+        next[offset + j] = static_cast<float>(h[j]);
       }
-      for (size_t j = 0; j < hidden_; ++j) next[offset + j] = static_cast<float>(h[j]);
       x = std::move(h);
     }
+  }
+
+  // W_x x + W_h h + b, or their layer norms' sum.
+  Vector Gates(const Lstm& lstm, const Vector& x, const Vector& h) const {
+    Vector gates = lstm.bias;
+    if (lstm.x_gain.empty()) {
+      lstm.x.AddProduct(x, &gates);
+      lstm.h.AddProduct(h, &gates);
+      return gates;
+    }
+    Vector x_product(4 * hidden_), h_product(4 * hidden_);
+    lstm.x.AddProduct(x, &x_product);
+    lstm.h.AddProduct(h, &h_product);
+    AddNormalized(lstm.x_gain, x_product, &gates);
+    AddNormalized(lstm.h_gain, h_product, &gates);
+    return gates;
   }
 
   void Row(const OutputRow& row) const {
@@ -225,12 +283,12 @@ class ReferenceLanguageModel final : public LanguageModel {
       row.logprobs[i] = static_cast<float>(logits[target] - log_sum);
       if (row.ranks == nullptr) continue;
       row.ranks[i] = 1;
-      for (size_t v = 0; v < vocabulary_; ++v) row.ranks[i] += before(v, target) ? 1 : 0;
+      for (size_t v = 0; v < outputs_; ++v) row.ranks[i] += before(v, target) ? 1 : 0;
     }
     if (row.top_k <= 0) return;
-    std::vector<size_t> order(vocabulary_);
+    std::vector<size_t> order(outputs_);
     std::iota(order.begin(), order.end(), size_t{0});
-    const size_t k = std::min(static_cast<size_t>(row.top_k), vocabulary_);
+    const size_t k = std::min(static_cast<size_t>(row.top_k), outputs_);
     std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(k), order.end(),
                       before);
     for (size_t i = 0; i < k; ++i) {
@@ -243,6 +301,7 @@ class ReferenceLanguageModel final : public LanguageModel {
   size_t hidden_ = 0;
   size_t embedding_ = 0;
   size_t vocabulary_ = 0;
+  size_t outputs_ = 0;
   Linear input_projection_;
   std::vector<Lstm> lstm_;
   Linear output_projection_;

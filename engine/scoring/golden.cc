@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
+#include "engine/scoring/classifier.h"
 #include "engine/scoring/score_items.h"
 
 namespace bitlm {
@@ -23,12 +24,21 @@ absl::StatusOr<std::vector<GoldenSentence>> ComputeGoldenSentences(
     }
     sentences.push_back(*std::move(sentence));
   }
+  std::vector<GoldenSentence> golden;
+  if (model.config().head == HeadKind::kClassifier) {
+    std::vector<const TokenizedSentence*> pointers;
+    for (const TokenizedSentence& sentence : sentences) pointers.push_back(&sentence);
+    const std::vector<std::vector<float>> classes = Classify(model, pointers, nullptr);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      golden.push_back({.text = texts[i], .logprob = static_cast<double>(classes[i][0])});
+    }
+    return golden;
+  }
   std::vector<ScoreItem> items;
   for (const TokenizedSentence& sentence : sentences) {
     items.push_back({.sentence = &sentence, .options = {}});
   }
   const std::vector<SentenceScore> scores = ScoreItems(model, items, nullptr, nullptr);
-  std::vector<GoldenSentence> golden;
   for (size_t i = 0; i < texts.size(); ++i) {
     golden.push_back({.text = texts[i], .logprob = scores[i].logprob});
   }

@@ -54,9 +54,7 @@ TEST(ModelLoadingTest, ErrorsNameTheDirectory) {
   const TemporaryDirectory directory;
   EXPECT_THAT(LoadLanguageModel(directory.Path("none")),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr(directory.Path("none"))));
-  ModelConfig unservable = TinyConfig("bllm", 40, 8, 8);
-  unservable.norm = NormKind::kLayer;
-  const Model model = RandomModel(unservable, 3);
+  const Model model = RandomModel(UnservableConfig(), 3);
   ASSERT_THAT(WriteModel(model, directory.Path("x")), IsOk());
   EXPECT_THAT(LoadLanguageModel(directory.Path("x")),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(directory.Path("x"))));

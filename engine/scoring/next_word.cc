@@ -29,7 +29,7 @@ std::vector<std::vector<TokenScore>> NextWords(const LanguageModel& model,
     sequence.push_back(vocabulary.end_of_sentence_id());
     sequence.insert(sequence.end(), item.context->tokens.begin(), item.context->tokens.end());
   }
-  WalkPrefixes(model, inputs, pool, [&](const PrefixLevel& level) {
+  WalkPrefixes(model, inputs, {}, pool, [&](const PrefixLevel& level) {
     // Rows of the nodes where contexts end; each takes the most that any of them asks for.
     std::vector<OutputRow> rows;
     std::vector<size_t> row_of(level.items.size());

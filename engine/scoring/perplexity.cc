@@ -184,6 +184,9 @@ PerplexityResult TotalPerplexity(int64_t sentences, int64_t tokens, int64_t oov_
 
 absl::StatusOr<PerplexityResult> EvaluateText(const LanguageModel& model, std::string_view text,
                                               ContextKind context, ThreadPool* pool) {
+  if (model.config().head != HeadKind::kLanguageModel) {
+    return absl::FailedPreconditionError("head: a classifier has no perplexity");
+  }
   if (context == ContextKind::kSentence) return EvaluateSentences(model, text, pool);
   LineReader lines(text);
   DocumentEvaluator evaluator(model, pool);

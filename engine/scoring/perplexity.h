@@ -27,7 +27,7 @@ PerplexityResult TotalPerplexity(int64_t sentences, int64_t tokens, int64_t oov_
 
 // Scores every line of `text` (empty lines are empty sentences). context kSentence: the state
 // starts at zero in each line; kDocument: it is carried over. </s> is counted in both. Errors:
-// INVALID_ARGUMENT naming the line.
+// INVALID_ARGUMENT naming the line; FAILED_PRECONDITION for a classifier.
 absl::StatusOr<PerplexityResult> EvaluateText(const LanguageModel& model, std::string_view text,
                                               ContextKind context, ThreadPool* pool);
 

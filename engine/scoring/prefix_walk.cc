@@ -1,6 +1,7 @@
 #include "engine/scoring/prefix_walk.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <tuple>
 #include <utility>
@@ -8,7 +9,8 @@
 namespace bitlm {
 namespace {
 
-// Where an active sequence stands: its node at the last depth, and its next token.
+// Where an active sequence stands: its node at the last depth, or, beyond those, the start that it
+// begins with; and its next token.
 struct Position {
   size_t parent;
   TokenId token;
@@ -18,17 +20,35 @@ struct Position {
 }  // namespace
 
 size_t WalkPrefixes(const LanguageModel& model, std::span<const std::vector<TokenId>> sequences,
-                    ThreadPool* pool, const std::function<void(const PrefixLevel&)>& visit) {
-  std::vector<Position> active;
+                    std::span<const PrefixStart> starts, ThreadPool* pool,
+                    const std::function<void(const PrefixLevel&)>& visit) {
+  // The sequences by the depths at which they begin, and a number for each state.
+  std::map<size_t, std::vector<size_t>> beginning;
+  std::map<const float*, size_t> numbers;
+  std::vector<const float*> given;
+  std::vector<size_t> start_of(sequences.size());
   for (size_t item = 0; item < sequences.size(); ++item) {
-    if (!sequences[item].empty()) {
-      active.push_back({.parent = 0, .token = sequences[item][0], .item = item});
-    }
+    const PrefixStart start = starts.empty() ? PrefixStart{} : starts[item];
+    if (start.length == sequences[item].size()) continue;
+    const auto [known, inserted] = numbers.try_emplace(start.state, given.size());
+    if (inserted) given.push_back(start.state);
+    start_of[item] = known->second;
+    beginning[start.length].push_back(item);
   }
   const size_t state_size = model.state_size();
-  std::unique_ptr<float[]> states;  // Of the last depth; the root's is the zero state.
+  std::unique_ptr<float[]> states;  // Of the last depth.
+  size_t nodes = 0;                 // Likewise.
   size_t steps = 0;
-  for (size_t depth = 0; !active.empty(); ++depth) {
+  std::vector<Position> active;
+  for (size_t depth = 0; !active.empty() || !beginning.empty(); ++depth) {
+    if (active.empty()) depth = beginning.begin()->first;
+    if (const auto begin = beginning.find(depth); begin != beginning.end()) {
+      for (const size_t item : begin->second) {
+        active.push_back(
+            {.parent = nodes + start_of[item], .token = sequences[item][depth], .item = item});
+      }
+      beginning.erase(begin);
+    }
     std::sort(active.begin(), active.end(), [](const Position& a, const Position& b) {
       return std::tie(a.parent, a.token, a.item) < std::tie(b.parent, b.token, b.item);
     });
@@ -40,7 +60,8 @@ size_t WalkPrefixes(const LanguageModel& model, std::span<const std::vector<Toke
       if (i == 0 || position.parent != active[i - 1].parent ||
           position.token != active[i - 1].token) {
         tokens.push_back(position.token);
-        parents.push_back(depth == 0 ? nullptr : states.get() + position.parent * state_size);
+        parents.push_back(position.parent < nodes ? states.get() + position.parent * state_size
+                                                  : given[position.parent - nodes]);
       }
       items.push_back(position.item);
       node_of.push_back(tokens.size() - 1);
@@ -56,6 +77,7 @@ size_t WalkPrefixes(const LanguageModel& model, std::span<const std::vector<Toke
     }
     steps += tokens.size();
     states = std::move(next_states);
+    nodes = tokens.size();
     visit({.depth = depth,
            .nodes = tokens.size(),
            .items = items,

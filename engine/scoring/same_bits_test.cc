@@ -20,7 +20,36 @@ namespace {
 
 constexpr size_t kSentences = 1000;
 
-class SameBitsTest : public testing::TestWithParam<const char*> {};
+struct Case {
+  const char* name;
+  const char* preset;
+  void (*change)(ModelConfig&) = [](ModelConfig&) {};
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+// Every preset, and every option on one that it changes the most.
+const Case kCases[] = {
+    {"lstm", "lstm"},
+    {"belm", "belm"},
+    {"bllm", "bllm"},
+    {"bllm_no_i", "bllm-no-i"},
+    {"bllm_no_o", "bllm-no-o"},
+    {"bllm_no_io", "bllm-no-io"},
+    {"bw_lstm", "bw-lstm"},
+    {"xnor_lstm", "xnor-lstm"},
+    {"xnor_lstm_bn", "xnor-lstm-bn"},
+    {"int8", "belm", [](ModelConfig& c) { c.recurrent = MatrixKind::kInt8; }},
+    {"two_bit_planes", "bllm", [](ModelConfig& c) { c.bit_planes = 2; }},
+    {"three_bit_planes", "xnor-lstm", [](ModelConfig& c) { c.bit_planes = 3; }},
+    {"two_activation_planes", "bllm", [](ModelConfig& c) { c.activation_planes = 2; }},
+    {"layer_norm", "bllm", [](ModelConfig& c) { c.norm = NormKind::kLayer; }},
+    {"layer_norm_float", "lstm", [](ModelConfig& c) { c.norm = NormKind::kLayer; }},
+    {"tied", "bllm", [](ModelConfig& c) { c.output_embedding = MatrixKind::kTied; }},
+    {"layers", "bllm", [](ModelConfig& c) { c.layers = 3, c.output_bias = true; }},
+};
+
+class SameBitsTest : public testing::TestWithParam<Case> {};
 
 // Sentences like those of n-best lists: groups that share their beginnings, of 0 to 5 words.
 std::vector<TokenizedSentence> MakeSentences(const Model& model) {
@@ -41,8 +70,10 @@ std::vector<TokenizedSentence> MakeSentences(const Model& model) {
 
 TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
   // Without projections the embedding has the LSTM's size.
-  const bool square = PresetConfig(GetParam())->output_projection == MatrixKind::kNone;
-  ModelConfig config = TinyConfig(GetParam(), 600, square ? 19 : 9, 19);
+  const Case& test_case = GetParam();
+  const bool square = PresetConfig(test_case.preset)->output_projection == MatrixKind::kNone;
+  ModelConfig config = TinyConfig(test_case.preset, 600, square ? 19 : 9, 19);
+  test_case.change(config);
   auto model = std::make_shared<const Model>(RandomModel(config, 4));
   const std::vector<TokenizedSentence> sentences = MakeSentences(*model);
   std::vector<ScoreItem> items;
@@ -61,7 +92,8 @@ TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
     ASSERT_EQ(score.token_ranks, expected[i].token_ranks) << "sentence " << i;
   };
   std::vector<std::string> tried;
-  for (const char* level : {"amx", "avx512_vnni", "avx512", "avx2", "portable"}) {
+  for (const char* level :
+       {"amx", "avx512_vpopcntdq", "avx512_vnni", "avx512", "avx2", "portable"}) {
     ASSERT_OK_AND_ASSIGN(const uint32_t features, cpu::Narrow(cpu::Usable(), level));
     ASSERT_OK_AND_ASSIGN(auto variant, MakeCpuLanguageModel(model, {.features = features,
                                                                     .min_parallel_cycles = 0}));
@@ -100,14 +132,8 @@ TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, SameBitsTest,
-                         testing::Values("lstm", "belm", "bllm", "bllm-no-io", "bw-lstm",
-                                         "xnor-lstm", "xnor-lstm-bn"),
-                         [](const auto& test) {
-                           std::string name = test.param;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, SameBitsTest, testing::ValuesIn(kCases),
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace bitlm

@@ -183,8 +183,8 @@ std::vector<SentenceScore> ScoreItems(const LanguageModel& model, std::span<cons
     counted.tokens += static_cast<int64_t>(predictions[i].count());
   }
   LevelScorer scorer(model, items, predictions, pool, &counted, &scores);
-  counted.steps = static_cast<int64_t>(
-      WalkPrefixes(model, inputs, pool, [&](const PrefixLevel& level) { scorer.Visit(level); }));
+  counted.steps = static_cast<int64_t>(WalkPrefixes(
+      model, inputs, {}, pool, [&](const PrefixLevel& level) { scorer.Visit(level); }));
   for (size_t i = 0; i < items.size(); ++i) Finish(items[i].options, predictions[i], &scores[i]);
   if (statistics != nullptr) *statistics = counted;
   return scores;

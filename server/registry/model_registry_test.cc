@@ -51,13 +51,13 @@ TEST_F(ModelRegistryTest, FindsByNameAndVersion) {
 
 TEST_F(ModelRegistryTest, WhatCannotBeServedSaysWhy) {
   Add("a", 1);
-  registry_.AddUnservable("a", 2, "norm: \"layer\"");
+  registry_.AddUnservable("a", 2, "activation_planes: \"2\"");
   registry_.AddUnservable("b", 1, "head: \"classifier\"");
   EXPECT_EQ((*registry_.Find("a", 0))->version, 1);  // The highest that is served.
   EXPECT_EQ((*registry_.Find("", 0))->name, "a");
   EXPECT_THAT(registry_.Find("a", 2),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       "model: this server cannot serve a version 2: norm: \"layer\""));
+                       "model: this server cannot serve a version 2: activation_planes: \"2\""));
   EXPECT_THAT(registry_.Find("a", 3), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(registry_.Find("b", 0),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("b version 1: head: ")));

@@ -91,15 +91,13 @@ TEST(ServerProcessTest, ABadModelStopsTheStartUnlessAllowed) {
 
 TEST(ServerProcessTest, AModelThatCannotBeServedYetIsKnown) {
   TinyRepository repository;
-  ModelConfig config = TinyConfig("bllm", 50, 20, 20);
-  config.norm = NormKind::kLayer;
-  const Model model = RandomModel(config, 1);
+  const Model model = RandomModel(UnservableConfig(), 1);
   ASSERT_THAT(WriteModel(model, repository.ModelDirectory(5)), IsOk());
   RunningServer server(repository.path(), {"--allow-failed-models"});
   const client::Client client({.target = server.target()});
   EXPECT_THAT(client.Score({"w1"}), IsOk());  // The highest that is served.
   const absl::Status status = client.Score({"w1"}, {.model_version = 5}).status();
-  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("norm: ")));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("activation_planes: ")));
   EXPECT_THAT(std::string(status.message()), Not(HasSubstr(repository.path())));
 }
 

@@ -74,7 +74,10 @@ Model RandomModel(const ModelConfig& config, uint64_t seed) {
         FillInt8(random, &tensor);
         break;
       case DType::kF32:
-        if (absl::StrContains(spec.name, ".scale") || absl::StrContains(spec.name, ".gain")) {
+        if (config.norm == NormKind::kLayer && absl::StrContains(spec.name, ".gain")) {
+          FillFloats(0.5f, 1.5f, random, &tensor);
+        } else if (absl::StrContains(spec.name, ".scale") ||
+                   absl::StrContains(spec.name, ".gain")) {
           // An int8 weight is as large as another.
           const bool int8 = config.recurrent == MatrixKind::kInt8 && spec.name.starts_with("lstm.");
           const float unit = int8 ? 1.0f / 64 : 1.0f;
@@ -104,6 +107,13 @@ ModelConfig TinyConfig(std::string_view preset, int vocabulary, int embedding, i
   config->hidden_size = hidden;
   CheckOk(ValidateConfig(*config));
   return *std::move(config);
+}
+
+ModelConfig UnservableConfig() {
+  ModelConfig config = TinyConfig("bllm", 20, 8, 1025);
+  config.recurrent = MatrixKind::kInt8;
+  config.activation_planes = 2;
+  return config;
 }
 
 }  // namespace bitlm

@@ -23,13 +23,16 @@ class RandomBits {
 };
 
 // Random values of the right shape for every tensor that `config` needs: floats and biases in
-// [-0.3, 0.3), scales and gains in [0.02, 0.1), int8 and packed bits uniform with padding bits 0.
-// The vocabulary is "w0", "w1", …, with "<unk>" as id 1 and "</s>" last (V = 2: "<unk>", "</s>").
-// No golden sentences. Aborts when `config` is not valid.
+// [-0.3, 0.3), scales and gains in [0.02, 0.1) (gains of layer norm in [0.5, 1.5)), int8 and packed
+// bits uniform with padding bits 0. The vocabulary is "w0", "w1", …, with "<unk>" as id 1 and
+// "</s>" last (V = 2: "<unk>", "</s>"). No golden sentences. Aborts when `config` is not valid.
 Model RandomModel(const ModelConfig& config, uint64_t seed);
 
 // The preset `preset` with small odd sizes: V words, E = embedding, H = hidden. Where the preset
 // has no output projection, E must equal H. Aborts for an unknown preset.
 ModelConfig TinyConfig(std::string_view preset, int vocabulary, int embedding, int hidden);
+
+// A valid config that the engine refuses, because of its activation_planes.
+ModelConfig UnservableConfig();
 
 }  // namespace bitlm

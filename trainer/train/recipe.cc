@@ -246,6 +246,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
         std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),
+        std::pair(config.head != HeadKind::kLanguageModel, "head"),
         std::pair(config.norm != NormKind::kNone, "norm")}) {
     if (set) {
       return absl::FailedPreconditionError(

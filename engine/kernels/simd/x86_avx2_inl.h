@@ -74,6 +74,7 @@ BITLM_INLINE F32 Mul(F32 a, F32 b) {
 BITLM_INLINE F32 Div(F32 a, F32 b) {
   return {_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
 }
+BITLM_INLINE F32 SquareRoot(F32 x) { return {_mm256_sqrt_ps(x.low), _mm256_sqrt_ps(x.high)}; }
 BITLM_INLINE F32 Fma(F32 a, F32 b, F32 c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }

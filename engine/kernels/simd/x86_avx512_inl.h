@@ -40,6 +40,7 @@ BITLM_INLINE F32 Add(F32 a, F32 b) { return _mm512_add_ps(a, b); }
 BITLM_INLINE F32 Sub(F32 a, F32 b) { return _mm512_sub_ps(a, b); }
 BITLM_INLINE F32 Mul(F32 a, F32 b) { return _mm512_mul_ps(a, b); }
 BITLM_INLINE F32 Div(F32 a, F32 b) { return _mm512_div_ps(a, b); }
+BITLM_INLINE F32 SquareRoot(F32 x) { return _mm512_sqrt_ps(x); }
 BITLM_INLINE F32 Fma(F32 a, F32 b, F32 c) { return _mm512_fmadd_ps(a, b, c); }
 BITLM_INLINE F32 Max(F32 a, F32 b) { return _mm512_max_ps(a, b); }
 BITLM_INLINE F32 Min(F32 a, F32 b) { return _mm512_min_ps(a, b); }

@@ -1,0 +1,2 @@
+#define BITLM_LANES "engine/kernels/simd/x86_avx512_inl.h"
+#include "engine/kernels/layer_norm/vector_inl.h"
