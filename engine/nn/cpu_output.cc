@@ -160,19 +160,9 @@ void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
     return;
   }
   Scratch scratch;
-  const QuantizedRows z = zq_.From(first);
   int32_t* sums = scratch.Take<int32_t>(count * logits.stride);
   for (size_t plane = 0; plane < matrix.planes; ++plane) {
-    kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
-                          .row_panels = panels,
-                          .groups = matrix.groups(),
-                          .q = z.q,
-                          .q_stride = z.q_stride,
-                          .planes = z.planes,
-                          .totals = z.totals,
-                          .batch = count,
-                          .sums = sums,
-                          .sums_stride = logits.stride});
+    Sums(first, count, panel, panels, plane, sums, logits.stride);
     kernels_.dequantize({.x_sums = sums,
                          .x_scales = z_scales_ + plane * rows_.size() + first,
                          .bias = bias,
@@ -183,6 +173,22 @@ void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
                          .out = logits.data,
                          .out_stride = logits.stride});
   }
+}
+
+void CpuOutput::Sums(size_t first, size_t count, size_t panel, size_t panels, size_t plane,
+                     int32_t* sums, size_t stride) const {
+  const PackedMatrix& matrix = weights_.output.matrix;
+  const QuantizedRows z = zq_.From(first);
+  kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
+                        .row_panels = panels,
+                        .groups = matrix.groups(),
+                        .q = z.q,
+                        .q_stride = z.q_stride,
+                        .planes = z.planes,
+                        .totals = z.totals,
+                        .batch = count,
+                        .sums = sums,
+                        .sums_stride = stride});
 }
 
 void CpuOutput::RankedLogits(size_t row) {
@@ -199,15 +205,20 @@ void CpuOutput::RankedLogits(size_t row) {
 
 void CpuOutput::Pass(size_t group, size_t first, size_t count) {
   Scratch scratch;
-  const FloatRows logits = TakeFloatRows(scratch, count, kSoftmaxTile);
+  // Of a binary table only the integer sums of all rows are kept; logits live from row to row.
+  const PackedMatrix& matrix = weights_.output.matrix;
+  const bool from_sums = matrix.kind == MatrixKind::kBinary && matrix.planes == 1;
+  int32_t* sums = from_sums ? scratch.Take<int32_t>(count * kSoftmaxTile) : nullptr;
+  const FloatRows logits = TakeFloatRows(scratch, from_sums ? 1 : count, kSoftmaxTile);
+  const float* bias = weights_.output.bias.size() == 0 ? nullptr : weights_.output.bias.data();
   const size_t end = std::min(tiles_, (group + 1) * group_tiles_);
   for (size_t tile = group * group_tiles_; tile < end; ++tile) {
     const size_t words = std::min(kSoftmaxTile, vocabulary_ - tile * kSoftmaxTile);
-    Logits(first, count, tile * kTilePanels, CeilDiv(words, kPanelRows), logits);
-    for (size_t b = 0; b < count; ++b) {
-      const size_t row = first + b;
-      CollectTile(tile, row, logits.Row(b), words,
-                  top_.empty() ? nullptr : &top_[group * rows_.size() + row]);
+    const size_t panels = CeilDiv(words, kPanelRows);
+    if (from_sums) {
+      Sums(first, count, tile * kTilePanels, panels, 0, sums, kSoftmaxTile);
+    } else {
+      Logits(first, count, tile * kTilePanels, panels, logits);
     }
     // The targets of these rows in this tile.
     const auto begins = [](const TileTarget& target, const std::pair<size_t, size_t>& key) {
@@ -215,11 +226,27 @@ void CpuOutput::Pass(size_t group, size_t first, size_t count) {
     };
     auto target =
         std::lower_bound(targets_.begin(), targets_.end(), std::pair(tile, first), begins);
-    for (; target != targets_.end() && target->tile == tile && target->row < first + count;
-         ++target) {
-      const OutputRow& out = rows_[target->row];
-      const size_t word = static_cast<size_t>(out.targets[target->index]) % kSoftmaxTile;
-      out.logprobs[target->index] = logits.Row(target->row - first)[word];
+    for (size_t b = 0; b < count; ++b) {
+      const size_t row = first + b;
+      const float* of_row = from_sums ? logits.data : logits.Row(b);
+      SoftmaxPart& part = parts_[row * tiles_ + tile];
+      if (from_sums) {
+        part =
+            kernels_.softmax_sums({.sums = sums + b * kSoftmaxTile,
+                                   .scale = z_scales_[row],
+                                   .bias = bias == nullptr ? nullptr : bias + tile * kSoftmaxTile,
+                                   .count = words,
+                                   .logits = logits.data});
+      } else {
+        part = kernels_.softmax_tile(of_row, words);
+      }
+      CollectTile(tile, row, of_row, words,
+                  top_.empty() ? nullptr : &top_[group * rows_.size() + row]);
+      for (; target != targets_.end() && target->tile == tile && target->row == row; ++target) {
+        const OutputRow& out = rows_[row];
+        const size_t word = static_cast<size_t>(out.targets[target->index]) % kSoftmaxTile;
+        out.logprobs[target->index] = of_row[word];
+      }
     }
   }
 }
@@ -228,7 +255,6 @@ void CpuOutput::CollectTile(size_t tile, size_t row, const float* logits, size_t
                             std::vector<ScoredWord>* top) {
   const OutputRow& out = rows_[row];
   const TokenId first_id = static_cast<TokenId>(tile * kSoftmaxTile);
-  parts_[row * tiles_ + tile] = kernels_.softmax_tile(logits, count);
   if (out.top_k > 0) {
     KeepTopK({logits, count}, first_id, static_cast<size_t>(out.top_k), top);
   }

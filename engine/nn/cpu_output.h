@@ -43,6 +43,9 @@ class CpuOutput {
   void Project(size_t first, size_t count);
   // Logits of words [16 * panel, 16 * (panel + panels)) for rows [first, first + count).
   void Logits(size_t first, size_t count, size_t panel, size_t panels, FloatRows logits) const;
+  // The exact sums of a binary table's plane for the same words and rows.
+  void Sums(size_t first, size_t count, size_t panel, size_t panels, size_t plane, int32_t* sums,
+            size_t stride) const;
   // Logits of a row's targets, ahead of the pass, for their ranks.
   void RankedLogits(size_t row);
   // Tiles of group `group` for rows [first, first + count).

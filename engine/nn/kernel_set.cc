@@ -21,6 +21,7 @@ KernelSet SelectKernels(uint32_t features) {
   kernels.layer_norm = Select(LayerNormVariants(), features).run;
   kernels.lstm_cell = Select(LstmCellVariants(), features).run;
   kernels.softmax_tile = Select(SoftmaxTileVariants(), features).run;
+  kernels.softmax_sums = Select(SoftmaxSumsVariants(), features).run;
   kernels.count_before = Select(CountBeforeVariants(), features).run;
   if (binary_gemm.features & cpu::kAmxInt8) kernels.block_rows = 64;  // Four tiles.
   // A variant is understood where another one is named after it: "avx512_vnni" has "avx512" in it.

@@ -28,6 +28,7 @@ struct KernelSet {
   LayerNormFn* layer_norm = nullptr;
   LstmCellFn* lstm_cell = nullptr;
   SoftmaxTileFn* softmax_tile = nullptr;
+  SoftmaxSumsFn* softmax_sums = nullptr;
   CountBeforeFn* count_before = nullptr;
   // Rows that a thread computes at once: some times as many as use a weight while it is in a
   // register, few enough for their inputs and sums to stay in cache.

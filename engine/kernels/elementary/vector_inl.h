@@ -8,10 +8,9 @@
 
 namespace bitlm::BITLM_ISA {
 
-BITLM_INLINE F32 Exp(F32 x) {
+// Exp of kExpLow to kExpHigh.
+BITLM_INLINE F32 ExpInRange(F32 t) {
   using namespace elementary;  // NOLINT: constants only.
-  const F32 low = Set(kExpLow);
-  const F32 t = Min(Max(x, low), Set(kExpHigh));
   const F32 shifted = Fma(t, Set(kLog2E), Set(kRound));
   const F32 n = Sub(shifted, Set(kRound));
   F32 r = Fma(n, Set(-kLn2High), t);
@@ -20,7 +19,12 @@ BITLM_INLINE F32 Exp(F32 x) {
   for (int i = 1; i < 6; ++i) p = Fma(p, r, Set(kExpPoly[i]));
   p = Add(Fma(p, Mul(r, r), r), Set(1.0f));
   const I32 exponent = Sub(BitsOf(shifted), SetInt(kRoundBits - 127));
-  const F32 y = Mul(p, FromBits(ShiftLeft<23>(exponent)));
+  return Mul(p, FromBits(ShiftLeft<23>(exponent)));
+}
+
+BITLM_INLINE F32 Exp(F32 x) {
+  const F32 low = Set(elementary::kExpLow);
+  const F32 y = ExpInRange(Min(Max(x, low), Set(elementary::kExpHigh)));
   return Select(Greater(x, low), y, Set(0.0f));
 }
 

@@ -6,15 +6,18 @@ namespace bitlm {
 
 namespace portable {
 SoftmaxTileFn SoftmaxTile;
+SoftmaxSumsFn SoftmaxSums;
 CountBeforeFn CountBefore;
 }  // namespace portable
 #if defined(__x86_64__)
 namespace avx512 {
 SoftmaxTileFn SoftmaxTile;
+SoftmaxSumsFn SoftmaxSums;
 CountBeforeFn CountBefore;
 }  // namespace avx512
 namespace avx2 {
 SoftmaxTileFn SoftmaxTile;
+SoftmaxSumsFn SoftmaxSums;
 CountBeforeFn CountBefore;
 }  // namespace avx2
 #endif
@@ -27,6 +30,13 @@ constexpr Variant<SoftmaxTileFn> kSoftmaxTileVariants[] = {
 #endif
     {"portable", cpu::kNone, &portable::SoftmaxTile},
 };
+constexpr Variant<SoftmaxSumsFn> kSoftmaxSumsVariants[] = {
+#if defined(__x86_64__)
+    {"avx512", cpu::kAvx512, &avx512::SoftmaxSums},
+    {"avx2", cpu::kAvx2Fma, &avx2::SoftmaxSums},
+#endif
+    {"portable", cpu::kNone, &portable::SoftmaxSums},
+};
 constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::CountBefore},
@@ -37,6 +47,7 @@ constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
 }  // namespace
 
 std::span<const Variant<SoftmaxTileFn>> SoftmaxTileVariants() { return kSoftmaxTileVariants; }
+std::span<const Variant<SoftmaxSumsFn>> SoftmaxSumsVariants() { return kSoftmaxSumsVariants; }
 std::span<const Variant<CountBeforeFn>> CountBeforeVariants() { return kCountBeforeVariants; }
 
 }  // namespace bitlm

@@ -23,6 +23,17 @@ struct SoftmaxPart {
 // added, then l and l + 4, l + 2, l + 1.
 using SoftmaxTileFn = SoftmaxPart(const float* logits, size_t count);
 
+// The same of logits that are still integer sums, as kernels/dequantize makes them without row
+// scales: scale * float(sum), plus the bias.
+struct SoftmaxSumsArgs {
+  const int32_t* sums = nullptr;  // [count].
+  float scale = 0;
+  const float* bias = nullptr;  // [count] or null.
+  size_t count = 0;
+  float* logits = nullptr;  // [count]; out.
+};
+using SoftmaxSumsFn = SoftmaxPart(const SoftmaxSumsArgs& args);
+
 // How many of the words first_id + [0, count) come before word `id` with `logit` in the order of
 // descending logit, then ascending id.
 struct CountBeforeArgs {
@@ -35,6 +46,7 @@ struct CountBeforeArgs {
 using CountBeforeFn = int32_t(const CountBeforeArgs& args);
 
 std::span<const Variant<SoftmaxTileFn>> SoftmaxTileVariants();
+std::span<const Variant<SoftmaxSumsFn>> SoftmaxSumsVariants();
 std::span<const Variant<CountBeforeFn>> CountBeforeVariants();
 
 }  // namespace bitlm

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/kernels/dequantize/dequantize.h"
 #include "engine/kernels/testing.h"
 
 namespace bitlm {
@@ -58,6 +59,43 @@ TEST(SoftmaxTileTest, VariantsAreEqual) {
         const SoftmaxPart part = variant.run(logits.data(), count);
         EXPECT_EQ(Bits({part.max, part.sum}), Bits({expected.max, expected.sum}))
             << variant.name << " of " << count;
+      }
+    }
+  }
+}
+
+// Equal to kernels/dequantize, then SoftmaxTile.
+TEST(SoftmaxSumsTest, IsTheSoftmaxOfTheLogitsThatTheSumsMake) {
+  std::mt19937 random(4);
+  for (const size_t count : Counts()) {
+    GuardedArray<int32_t> sums(count);
+    for (size_t v = 0; v < count; ++v) sums[v] = static_cast<int32_t>(random() % 130000) - 65000;
+    const GuardedArray<float> bias = Logits(count, 2, 5);
+    for (const float scale : {1e-4f, -1e-4f, 3e-2f, 1e37f}) {
+      for (const float* bias_or_none : {static_cast<const float*>(nullptr), bias.data()}) {
+        std::vector<float> expected(count);
+        DequantizeVariants().back().run({.x_sums = sums.data(),
+                                         .x_scales = &scale,
+                                         .bias = bias_or_none,
+                                         .rows = count,
+                                         .sums_stride = count,
+                                         .batch = 1,
+                                         .out = expected.data(),
+                                         .out_stride = count});
+        const SoftmaxPart of_logits = SoftmaxTileVariants().back().run(expected.data(), count);
+        for (const Variant<SoftmaxSumsFn>& variant : SoftmaxSumsVariants()) {
+          if (!CanRun(variant)) continue;
+          GuardedArray<float> logits(count);
+          const SoftmaxPart part = variant.run({.sums = sums.data(),
+                                                .scale = scale,
+                                                .bias = bias_or_none,
+                                                .count = count,
+                                                .logits = logits.data()});
+          ASSERT_TRUE(logits.GuardsHold()) << variant.name;
+          ASSERT_EQ(Bits(logits.values()), Bits(expected)) << variant.name;
+          ASSERT_EQ(Bits({part.max, part.sum}), Bits({of_logits.max, of_logits.sum}))
+              << variant.name << " of " << count;
+        }
       }
     }
   }

@@ -16,6 +16,14 @@ SoftmaxPart SoftmaxTile(const float* logits, size_t count) {
   return {.max = max, .sum = lanes[0]};
 }
 
+SoftmaxPart SoftmaxSums(const SoftmaxSumsArgs& args) {
+  for (size_t v = 0; v < args.count; ++v) {
+    const float logit = args.scale * static_cast<float>(args.sums[v]);
+    args.logits[v] = args.bias == nullptr ? logit : logit + args.bias[v];
+  }
+  return SoftmaxTile(args.logits, args.count);
+}
+
 int32_t CountBefore(const CountBeforeArgs& args) {
   int32_t before = 0;
   for (size_t v = 0; v < args.count; ++v) {
