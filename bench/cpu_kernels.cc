@@ -1,5 +1,5 @@
-// The kernels that this CPU would use, against oneDNN and the CPU's own limits: rows 1 to 5, 12 and
-// 14 to 17 of `scripts/bench cpu`. One thread. Prints one JSON object a row.
+// The kernels that this CPU would use, against oneDNN and the CPU's own limits: rows 1 to 5, 12,
+// 14 to 17, 23 and 24 of `scripts/bench cpu`. One thread. Prints one JSON object a row.
 //
 //   build/release/bin/bitlm-bench-cpu --rows 1,2
 
@@ -17,6 +17,7 @@
 #include "absl/strings/str_format.h"
 #include "bench/interleave.h"
 #include "bench/onednn_peer.h"
+#include "bench/openblas_peer.h"
 #include "bench/peaks.h"
 #include "engine/base/aligned_buffer.h"
 #include "engine/base/cpu_features.h"
@@ -198,6 +199,17 @@ std::vector<Row> Rows(const KernelSet& kernels) {
                   .target = {}});
   rows.push_back(FractionOf(PopcountPeak(), 17, "XNOR product, 4096x4096 by 4096x4096",
                             XnorProduct(kernels, 4096, 4096, 4096), 4096.0 * 4096 * 4096, {}));
+  rows.push_back({.number = 23,
+                  .what = "XNOR product, 4096x4096 by 4096x4096, times as fast as OpenBLAS sgemm",
+                  .ours = XnorProduct(kernels, 4096, 4096, 4096),
+                  .peer = OpenBlasProduct(4096, 4096, 4096),
+                  .target = {}});
+  rows.push_back({.number = 24,
+                  .what = "float32, M=64 K=1000 N=2000, k ascending, times as fast as OpenBLAS "
+                          "sgemm",
+                  .ours = FloatProduct(kernels, 64, 1000, 2000),
+                  .peer = OpenBlasProduct(64, 1000, 2000),
+                  .target = {}});
   return rows;
 }
 
