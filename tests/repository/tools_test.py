@@ -1,8 +1,9 @@
 #!/usr/bin/python3
-"""Tests of the checks in tools/: each must fail on what it forbids."""
+"""Tests of the checks in tools/: each must fail on what it forbids; and of the report of benchmarks."""
 
 import importlib.machinery
 import importlib.util
+import json
 import os
 import re
 import unittest
@@ -10,9 +11,9 @@ import unittest
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 
-def load(name):
-    """Imports the extensionless program tools/<name>."""
-    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, "tools", name))
+def load(name, folder="tools"):
+    """Imports the program <folder>/<name>, which may have no extension."""
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(ROOT, folder, name))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
@@ -21,6 +22,7 @@ def load(name):
 includes = load("check_includes")
 isa = load("check_isa_objects")
 repository = load("check_repository")
+report = load("report.py", "bench")
 
 
 class CheckIncludesTest(unittest.TestCase):
@@ -185,6 +187,31 @@ class DeployTest(unittest.TestCase):
             known = set(re.findall(r'"(bitlm_\w+)"', file.read()))
         self.assertTrue(used)
         self.assertEqual({re.sub(r"_bucket$", "", name) for name in used} - known, set())
+
+
+class BenchReportTest(unittest.TestCase):
+    ROW = {"id": "cpu.3", "what": "a | b", "value": 0.5, "unit": "ratio", "peer": 1, "target": None, "command": "x"}
+
+    def test_rows_are_checked(self):
+        self.assertEqual(report.parse_row(json.dumps(self.ROW), "cpu"), self.ROW)
+        for change in [{"id": "gpu.3"}, {"value": "0.5"}, {"more": 1}]:
+            with self.subTest(change=change), self.assertRaises(ValueError):
+                report.parse_row(json.dumps({**self.ROW, **change}), "cpu")
+        for line in ["[]", "{", json.dumps({"id": "cpu.3"})]:
+            with self.subTest(line=line), self.assertRaises(ValueError):
+                report.parse_row(line, "cpu")
+
+    def test_a_suite_replaces_its_own_section_only(self):
+        text = report.with_section("# Title\n\nhead\n", "cpu", "## cpu\n\nold\n")
+        text = report.with_section(text, "trainer", "## trainer\n\nrows\n")
+        self.assertEqual(report.with_section(text, "cpu", "## cpu\n\nnew\n"),
+                         "# Title\n\nhead\n\n## cpu\n\nnew\n\n## trainer\n\nrows\n")
+
+    def test_a_section_has_a_line_for_each_row_and_says_where_it_was_measured(self):
+        text = report.section("cpu", [self.ROW, {**self.ROW, "id": "cpu.4", "value": 12345.0, "target": 2}])
+        self.assertIn("| cpu.3 | a \\| b | 0.5 | ratio | - | `x` |\n", text)
+        self.assertIn("| cpu.4 | a \\| b | 12,345 | ratio | 2 | `x` |\n", text)
+        self.assertRegex(text, r"^## cpu\n\n`./scripts/bench cpu` at ([0-9a-f]{7}(-dirty)?|unknown) on: .* cores; ")
 
 
 if __name__ == "__main__":
