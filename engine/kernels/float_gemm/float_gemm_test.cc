@@ -74,7 +74,7 @@ TEST(FloatGemmTest, EveryColumnCount) {
 }
 
 TEST(FloatGemmTest, EveryRowAndPanelCount) {
-  for (const size_t rows : {1, 15, 16, 17, 32, 33, 64, 65, 128, 129, 150}) {
+  for (const size_t rows : PanelEdges()) {
     Check(rows, 21, 3, Start::kBias);
     Check(rows, 21, 13, Start::kAccumulate);
   }

@@ -66,12 +66,12 @@ void Check(size_t rows, size_t columns, size_t batch, bool opposite = false) {
 }
 
 TEST(XnorGemmTest, EveryColumnCount) {
-  for (const size_t columns : Lengths()) Check(17, columns, 2);
+  for (size_t columns = 1; columns <= 200; ++columns) Check(17, columns, 2);
   for (size_t words = 1; words < 40; ++words) Check(16, 64 * words - words % 3, 1);
 }
 
 TEST(XnorGemmTest, EveryRowAndPanelCount) {
-  for (const size_t rows : {1, 4, 8, 9, 15, 16, 17, 32, 33, 64, 65, 150}) {
+  for (const size_t rows : PanelEdges()) {
     Check(rows, 70, 3);
     Check(rows, 70, 13);
   }
