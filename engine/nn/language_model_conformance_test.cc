@@ -68,8 +68,9 @@ const Case kCases[] = {
 };
 
 // "reference", or a level of cpu::Narrow.
-const char* const kImplementations[] = {"reference",   "portable",         "avx2", "avx512",
-                                        "avx512_vnni", "avx512_vpopcntdq", "amx"};
+const char* const kImplementations[] = {"reference", "portable",    "avx2",
+                                        "avx512",    "avx512_vnni", "avx512_vpopcntdq",
+                                        "amx",       "neon",        "neon_dotprod"};
 
 Model MakeModel(const Case& c) {
   ModelConfig config = TinyConfig(c.preset, c.vocabulary, c.embedding, c.hidden);

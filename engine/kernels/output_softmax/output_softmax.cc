@@ -17,6 +17,11 @@ namespace avx2 {
 SoftmaxTileFn SoftmaxTile;
 CountBeforeFn CountBefore;
 }  // namespace avx2
+#elif defined(__aarch64__)
+namespace neon {
+SoftmaxTileFn SoftmaxTile;
+CountBeforeFn CountBefore;
+}  // namespace neon
 #endif
 
 namespace {
@@ -24,6 +29,8 @@ constexpr Variant<SoftmaxTileFn> kSoftmaxTileVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::SoftmaxTile},
     {"avx2", cpu::kAvx2Fma, &avx2::SoftmaxTile},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::SoftmaxTile},
 #endif
     {"portable", cpu::kNone, &portable::SoftmaxTile},
 };
@@ -31,6 +38,8 @@ constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::CountBefore},
     {"avx2", cpu::kAvx2Fma, &avx2::CountBefore},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::CountBefore},
 #endif
     {"portable", cpu::kNone, &portable::CountBefore},
 };
