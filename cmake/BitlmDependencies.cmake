@@ -2,16 +2,18 @@
 find_package(Threads REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
-find_package(CLI11 CONFIG REQUIRED)
-find_package(spdlog CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)  # libcrypto: SHA-256 of model files
 find_package(ZLIB REQUIRED)     # reading .gz corpora
 
+if(BITLM_SERVER OR BITLM_TRAINER OR BITLM_BENCH)
+  find_package(CLI11 CONFIG REQUIRED)
+endif()
 if(BITLM_TRAINER)
   find_package(dnnl CONFIG REQUIRED)
   find_package(OpenMP REQUIRED COMPONENTS CXX)
 endif()
 if(BITLM_SERVER)
+  find_package(spdlog CONFIG REQUIRED)
   find_package(Protobuf REQUIRED)
   find_package(gRPC CONFIG REQUIRED)
   find_package(prometheus-cpp CONFIG REQUIRED)

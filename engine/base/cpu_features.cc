@@ -10,6 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 #include "absl/strings/str_format.h"
@@ -21,7 +24,7 @@ namespace {
 
 struct Level {
   std::string_view name;
-  uint32_t features;  // Cumulative.
+  uint32_t features;  // Cumulative within an architecture.
 };
 
 constexpr uint32_t kUpToAvx512 = kAvx2Fma | kAvx512;
@@ -34,6 +37,8 @@ constexpr Level kLevels[] = {
     {"avx512_vnni", kUpToVnni},
     {"avx512_vpopcntdq", kUpToVpopcntdq},
     {"amx", kUpToVpopcntdq | kAvx512Bf16 | kAmxInt8 | kAmxBf16},
+    {"neon", kNeon},
+    {"neon_dotprod", kNeon | kNeonDotprod},
 };
 
 #if defined(__x86_64__)
@@ -68,6 +73,14 @@ uint32_t Detect() {
     if (amx_bf16) found |= kAmxBf16;
   }
   if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5))) found |= kAvx512Bf16;
+  return found;
+}
+#elif defined(__aarch64__)
+uint32_t Detect() {
+  uint32_t found = kNeon;
+#if defined(__linux__)
+  if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) found |= kNeonDotprod;
+#endif
   return found;
 }
 #else
@@ -116,10 +129,11 @@ std::string Describe(uint32_t features) {
   static constexpr struct {
     uint32_t bit;
     const char* name;
-  } kNames[] = {{kAvx2Fma, "avx2_fma"},       {kAvx512, "avx512"},
-                {kAvx512Vnni, "avx512_vnni"}, {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
-                {kAvx512Bf16, "avx512_bf16"}, {kAmxInt8, "amx_int8"},
-                {kAmxBf16, "amx_bf16"}};
+  } kNames[] = {{kAvx2Fma, "avx2_fma"},        {kAvx512, "avx512"},
+                {kAvx512Vnni, "avx512_vnni"},  {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
+                {kAvx512Bf16, "avx512_bf16"},  {kAmxInt8, "amx_int8"},
+                {kAmxBf16, "amx_bf16"},        {kNeon, "neon"},
+                {kNeonDotprod, "neon_dotprod"}};
   std::vector<std::string> parts;
   for (const auto& [bit, name] : kNames) {
     if (features & bit) parts.emplace_back(name);

@@ -18,6 +18,23 @@ TEST(CpuFeaturesTest, LevelsAreCumulative) {
   EXPECT_EQ(Narrow(kAvx2Fma, "amx").value(), kAvx2Fma);
 }
 
+TEST(CpuFeaturesTest, LevelsOfAnotherArchitectureLeaveNothing) {
+  EXPECT_EQ(Narrow(~0u, "neon_dotprod").value(), kNeon | kNeonDotprod);
+  EXPECT_EQ(Narrow(kNeon | kNeonDotprod, "neon").value(), kNeon);
+  EXPECT_EQ(Narrow(kNeon | kNeonDotprod, "amx").value(), kNone);
+  EXPECT_EQ(Narrow(kAvx2Fma | kAvx512, "neon_dotprod").value(), kNone);
+}
+
+TEST(CpuFeaturesTest, DetectsWhatEveryCpuOfTheArchitectureHas) {
+#if defined(__aarch64__)
+  EXPECT_EQ(Detected() & ~(kNeon | kNeonDotprod), 0u);
+  EXPECT_NE(Detected() & kNeon, 0u);
+  EXPECT_EQ(Describe(kNeon | kNeonDotprod), "neon+neon_dotprod");
+#else
+  EXPECT_EQ(Detected() & (kNeon | kNeonDotprod), 0u);
+#endif
+}
+
 TEST(CpuFeaturesTest, EmptyLevelKeepsEverything) {
   EXPECT_EQ(Narrow(kAvx512, "").value(), kAvx512);
 }
@@ -27,6 +44,7 @@ TEST(CpuFeaturesTest, UnknownLevelIsAnErrorThatListsTheKnownOnes) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("\"sse9\""));
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("avx512_vnni"));
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("neon_dotprod"));
 }
 
 TEST(CpuFeaturesTest, UsableIsPartOfDetected) { EXPECT_EQ(Usable() & ~Detected(), 0u); }

@@ -114,8 +114,16 @@ const Case kCases[] = {
 };
 
 // "reference", or a level of cpu::Narrow.
-const char* const kImplementations[] = {"reference",   "portable",         "avx2", "avx512",
-                                        "avx512_vnni", "avx512_vpopcntdq", "amx"};
+const char* const kImplementations[] = {
+    "reference",
+    "portable",
+#if defined(__aarch64__)
+    "neon",
+    "neon_dotprod",
+#else
+    "avx2",      "avx512",   "avx512_vnni", "avx512_vpopcntdq", "amx",
+#endif
+};
 
 Model MakeModel(const Case& c) {
   ModelConfig config = TinyConfig(c.preset, c.vocabulary, c.embedding, c.hidden);

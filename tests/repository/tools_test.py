@@ -89,7 +89,13 @@ class CheckIncludesTest(unittest.TestCase):
             ("engine/kernels/gemv/portable.cc", "immintrin.h", False),
             ("engine/base/cpu_features.cc", "x86intrin.h", False),
             ("engine/kernels/gemv/arm_neon.cc", "arm_neon.h", True),
+            ("engine/kernels/simd/arm_neon_inl.h", "arm_neon.h", True),
             ("engine/kernels/gemv/gemv.cc", "arm_neon.h", False),
+            ("engine/kernels/gemv/vector_inl.h", "arm_neon.h", False),
+            ("engine/kernels/gemv/arm_math.h", "arm_neon.h", False),
+            ("engine/kernels/gemv/x86_avx2.cc", "arm_neon.h", False),
+            ("engine/kernels/gemv/arm_neon.cc", "immintrin.h", False),
+            ("engine/base/cpu_features.cc", "arm_acle.h", False),
             ("engine/nn/cuda_model.cc", "cuda_runtime.h", True),
             ("engine/kernels/gemv/cuda.cu", "cuda_runtime.h", True),
             ("engine/nn/cpu_model.cc", "cuda_runtime.h", False),
@@ -138,8 +144,9 @@ class CheckIsaObjectsTest(unittest.TestCase):
 
     def test_checking_nothing_is_an_error(self):
         self.assertEqual(isa.summarize([(True, []), (False, [])], "x86_64"), (1, []))
-        self.assertEqual(isa.summarize([(False, [])], "aarch64"), (0, []))
-        self.assertEqual(len(isa.summarize([(False, [])], "x86_64")[1]), 1)
+        self.assertEqual(isa.summarize([(False, [])], "riscv64"), (0, []))
+        for machine in "x86_64", "aarch64":
+            self.assertEqual(len(isa.summarize([(False, [])], machine)[1]), 1)
 
 
 class CheckRepositoryTest(unittest.TestCase):

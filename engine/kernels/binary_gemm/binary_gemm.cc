@@ -20,6 +20,10 @@ BinaryGemmFn BinaryGemm;
 namespace avx2 {
 BinaryGemmFn BinaryGemm;
 }
+#elif defined(__aarch64__)
+namespace neon {
+BinaryGemmFn BinaryGemm;
+}
 #endif
 
 namespace {
@@ -29,6 +33,8 @@ constexpr Variant<BinaryGemmFn> kVariants[] = {
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::BinaryGemm},
     {"avx512", cpu::kAvx512, &avx512::BinaryGemm},
     {"avx2", cpu::kAvx2Fma, &avx2::BinaryGemm},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::BinaryGemm},
 #endif
     {"portable", cpu::kNone, &portable::BinaryGemm},
 };

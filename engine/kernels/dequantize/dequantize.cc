@@ -14,6 +14,10 @@ DequantizeFn Dequantize;
 namespace avx2 {
 DequantizeFn Dequantize;
 }
+#elif defined(__aarch64__)
+namespace neon {
+DequantizeFn Dequantize;
+}
 #endif
 
 namespace {
@@ -21,6 +25,8 @@ constexpr Variant<DequantizeFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::Dequantize},
     {"avx2", cpu::kAvx2Fma, &avx2::Dequantize},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::Dequantize},
 #endif
     {"portable", cpu::kNone, &portable::Dequantize},
 };

@@ -14,6 +14,10 @@ FloatGemmFn FloatGemm;
 namespace avx2 {
 FloatGemmFn FloatGemm;
 }
+#elif defined(__aarch64__)
+namespace neon {
+FloatGemmFn FloatGemm;
+}
 #endif
 
 namespace {
@@ -21,6 +25,8 @@ constexpr Variant<FloatGemmFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::FloatGemm},
     {"avx2", cpu::kAvx2Fma, &avx2::FloatGemm},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::FloatGemm},
 #endif
     {"portable", cpu::kNone, &portable::FloatGemm},
 };

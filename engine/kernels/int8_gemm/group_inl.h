@@ -1,9 +1,10 @@
 // int8_gemm, for the file that has defined, in namespace BITLM_ISA,
 //
 //   kRows, kPanels           batch rows and panels that are computed at once,
+//   kExcess                  what MultiplyAdd's weights have more than the stored matrix, 128 or 0,
 //   Prepared                 four activations, made ready by Prepare(q),
 //   Bytes MultiplyAdd(sums, weights, prepared)
-//                            32-bit lanes: sums plus four unsigned weights by four activations.
+//                            32-bit lanes: sums plus four weights by four activations.
 #pragma once
 
 #include "engine/kernels/int8_gemm/int8_gemm.h"
@@ -58,7 +59,7 @@ BITLM_INLINE void Block(const Int8GemmArgs& args, size_t b, size_t first_panel) 
     AddPlane<n, panels>(args, panel, q + args.q_stride, sums);
   }
   for (size_t i = 0; i < n; ++i) {
-    const Bytes excess = ShiftIntsLeft<7>(SetInts(args.totals[b + i]));
+    const Bytes excess = kExcess == 0 ? ZeroBytes() : ShiftIntsLeft<7>(SetInts(args.totals[b + i]));
     int32_t* to = args.sums + (b + i) * args.sums_stride + first_panel * kPanelRows;
     for (size_t p = 0; p < panels; ++p) {
       for (size_t r = 0; r < kRegisters; ++r) {

@@ -20,6 +20,13 @@ Int8GemmFn Int8Gemm;
 namespace avx2 {
 Int8GemmFn Int8Gemm;
 }
+#elif defined(__aarch64__)
+namespace neon_dotprod {
+Int8GemmFn Int8Gemm;
+}
+namespace neon {
+Int8GemmFn Int8Gemm;
+}
 #endif
 
 namespace {
@@ -29,6 +36,9 @@ constexpr Variant<Int8GemmFn> kVariants[] = {
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::Int8Gemm},
     {"avx512", cpu::kAvx512, &avx512::Int8Gemm},
     {"avx2", cpu::kAvx2Fma, &avx2::Int8Gemm},
+#elif defined(__aarch64__)
+    {"neon_dotprod", cpu::kNeon | cpu::kNeonDotprod, &neon_dotprod::Int8Gemm},
+    {"neon", cpu::kNeon, &neon::Int8Gemm},
 #endif
     {"portable", cpu::kNone, &portable::Int8Gemm},
 };

@@ -8,6 +8,7 @@ namespace bitlm::BITLM_ISA {
 
 constexpr size_t kRows = kVectors >= 32 ? 8 : 3;
 constexpr size_t kPanels = 1;
+constexpr int32_t kExcess = 128;
 
 // Columns 0 and 2, and 1 and 3, as the shorts of every 32-bit lane.
 struct Prepared {

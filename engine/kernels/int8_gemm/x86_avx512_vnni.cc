@@ -10,6 +10,7 @@ using namespace avx512;  // NOLINT: the lanes.
 
 constexpr size_t kRows = 12;
 constexpr size_t kPanels = 2;
+constexpr int32_t kExcess = 128;
 
 using Prepared = Bytes;
 

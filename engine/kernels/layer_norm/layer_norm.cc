@@ -14,6 +14,10 @@ LayerNormFn LayerNorm;
 namespace avx2 {
 LayerNormFn LayerNorm;
 }
+#elif defined(__aarch64__)
+namespace neon {
+LayerNormFn LayerNorm;
+}
 #endif
 
 namespace {
@@ -21,6 +25,8 @@ constexpr Variant<LayerNormFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::LayerNorm},
     {"avx2", cpu::kAvx2Fma, &avx2::LayerNorm},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::LayerNorm},
 #endif
     {"portable", cpu::kNone, &portable::LayerNorm},
 };

@@ -14,6 +14,10 @@ LstmCellFn LstmCell;
 namespace avx2 {
 LstmCellFn LstmCell;
 }
+#elif defined(__aarch64__)
+namespace neon {
+LstmCellFn LstmCell;
+}
 #endif
 
 namespace {
@@ -21,6 +25,8 @@ constexpr Variant<LstmCellFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::LstmCell},
     {"avx2", cpu::kAvx2Fma, &avx2::LstmCell},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::LstmCell},
 #endif
     {"portable", cpu::kNone, &portable::LstmCell},
 };

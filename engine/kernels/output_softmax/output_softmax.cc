@@ -20,6 +20,12 @@ SoftmaxTileFn SoftmaxTile;
 SoftmaxSumsFn SoftmaxSums;
 CountBeforeFn CountBefore;
 }  // namespace avx2
+#elif defined(__aarch64__)
+namespace neon {
+SoftmaxTileFn SoftmaxTile;
+SoftmaxSumsFn SoftmaxSums;
+CountBeforeFn CountBefore;
+}  // namespace neon
 #endif
 
 namespace {
@@ -27,6 +33,8 @@ constexpr Variant<SoftmaxTileFn> kSoftmaxTileVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::SoftmaxTile},
     {"avx2", cpu::kAvx2Fma, &avx2::SoftmaxTile},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::SoftmaxTile},
 #endif
     {"portable", cpu::kNone, &portable::SoftmaxTile},
 };
@@ -34,6 +42,8 @@ constexpr Variant<SoftmaxSumsFn> kSoftmaxSumsVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::SoftmaxSums},
     {"avx2", cpu::kAvx2Fma, &avx2::SoftmaxSums},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::SoftmaxSums},
 #endif
     {"portable", cpu::kNone, &portable::SoftmaxSums},
 };
@@ -41,6 +51,8 @@ constexpr Variant<CountBeforeFn> kCountBeforeVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::CountBefore},
     {"avx2", cpu::kAvx2Fma, &avx2::CountBefore},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::CountBefore},
 #endif
     {"portable", cpu::kNone, &portable::CountBefore},
 };

@@ -14,6 +14,10 @@ QuantizeFn Quantize;
 namespace avx2 {
 QuantizeFn Quantize;
 }
+#elif defined(__aarch64__)
+namespace neon {
+QuantizeFn Quantize;
+}
 #endif
 
 namespace {
@@ -21,6 +25,8 @@ constexpr Variant<QuantizeFn> kVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::Quantize},
     {"avx2", cpu::kAvx2Fma, &avx2::Quantize},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::Quantize},
 #endif
     {"portable", cpu::kNone, &portable::Quantize},
 };

@@ -20,6 +20,11 @@ namespace avx2 {
 XnorGemmFn XnorGemm;
 SignBitsFn SignBits;
 }  // namespace avx2
+#elif defined(__aarch64__)
+namespace neon {
+XnorGemmFn XnorGemm;
+SignBitsFn SignBits;
+}  // namespace neon
 #endif
 
 namespace {
@@ -29,6 +34,8 @@ constexpr Variant<XnorGemmFn> kGemmVariants[] = {
     {"avx512_vpopcntdq", cpu::kAvx512 | cpu::kAvx512Vpopcntdq, &avx512_vpopcntdq::XnorGemm},
     {"avx512", cpu::kAvx512, &avx512::XnorGemm},
     {"avx2", cpu::kAvx2Fma, &avx2::XnorGemm},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::XnorGemm},
 #endif
     {"portable", cpu::kNone, &portable::XnorGemm},
 };
@@ -37,6 +44,8 @@ constexpr Variant<SignBitsFn> kSignVariants[] = {
 #if defined(__x86_64__)
     {"avx512", cpu::kAvx512, &avx512::SignBits},
     {"avx2", cpu::kAvx2Fma, &avx2::SignBits},
+#elif defined(__aarch64__)
+    {"neon", cpu::kNeon, &neon::SignBits},
 #endif
     {"portable", cpu::kNone, &portable::SignBits},
 };
