@@ -26,6 +26,12 @@ size_t GroupTiles(size_t tiles, const ThreadPool* pool) {
   return std::clamp<size_t>(tiles / tasks, 1, kMaxGroupTiles);
 }
 
+// Those of the ascending `words` that are in [first, first + count).
+std::span<const TokenId> WordsOf(std::span<const TokenId> words, TokenId first, size_t count) {
+  const auto begin = std::lower_bound(words.begin(), words.end(), first);
+  return {begin, std::lower_bound(begin, words.end(), first + static_cast<TokenId>(count))};
+}
+
 void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& body) {
   if (pool == nullptr) {
     for (size_t i = 0; i < count; ++i) body(i);
@@ -237,7 +243,11 @@ void CpuOutput::CollectTile(size_t tile, size_t row, const float* logits, size_t
   const TokenId first_id = static_cast<TokenId>(tile * kSoftmaxTile);
   parts_[row * tiles_ + tile] = kernels_.softmax_tile(logits, count);
   if (out.top_k > 0) {
-    KeepTopK({logits, count}, first_id, static_cast<size_t>(out.top_k), top);
+    const size_t k = static_cast<size_t>(out.top_k);
+    if (out.among.empty()) KeepTopK({logits, count}, first_id, k, top);
+    for (const TokenId word : WordsOf(out.among, first_id, count)) {
+      KeepTopK({logits + (word - first_id), 1}, word, k, top);
+    }
   }
   if (!Ranked(row)) return;
   for (size_t i = 0; i < out.targets.size(); ++i) {

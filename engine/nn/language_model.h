@@ -29,8 +29,10 @@ struct OutputRow {
   float* logprobs = nullptr;  // [targets.size()], nats; out. May be null when targets is empty.
   int32_t* ranks =
       nullptr;    // [targets.size()] or null; out: 1 = the most probable word; ties rank by id.
-  int top_k = 0;  // Number of most probable words wanted, at most V.
+  int top_k = 0;  // Number of most probable words wanted, at most V, or the number of `among`.
   TokenScore* top = nullptr;  // [top_k]; out, most probable first, ties by lower id.
+  // The words that `top` is chosen from, ascending, without repeats. Empty: all.
+  std::span<const TokenId> among;
 };
 
 // A loaded network that computes states and output distributions. Immutable and thread-safe; all

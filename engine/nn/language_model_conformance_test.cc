@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -232,8 +233,37 @@ TEST_P(LanguageModelConformanceTest, TopWordsHaveRanksOneToK) {
   }
 }
 
+TEST_P(LanguageModelConformanceTest, TopWordsAmongSomeAreTheirsOfAll) {
+  const std::vector<float> state = StateAfter({4, 4});
+  const auto top_of = [&](int k, std::span<const TokenId> among) {
+    std::vector<TokenScore> top(static_cast<size_t>(k));
+    OutputRow row;
+    row.state = state.data();
+    row.top_k = k;
+    row.top = top.data();
+    row.among = among;
+    model_->Output({&row, 1}, nullptr);
+    return top;
+  };
+  const std::vector<TokenScore> all = top_of(vocabulary_, {});
+  for (const int step : {1, 2, 7, 600}) {
+    std::vector<TokenId> among;
+    for (TokenId word = vocabulary_ / 3 % step; word < vocabulary_; word += step) {
+      among.push_back(word);
+    }
+    std::vector<TokenScore> expected;
+    for (const TokenScore& word : all) {
+      if (std::binary_search(among.begin(), among.end(), word.token)) expected.push_back(word);
+    }
+    const int words = static_cast<int>(among.size());
+    for (const int k : {1, std::min(5, words), words}) {
+      EXPECT_EQ(top_of(k, among), std::vector<TokenScore>(expected.begin(), expected.begin() + k));
+    }
+  }
+}
+
 TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
-  // Rows of every kind in one call: with and without targets, ranks, top words.
+  // Rows of every kind in one call: with and without targets, ranks, top words of all or some.
   constexpr int kRows = 61;
   std::vector<std::vector<float>> states;
   for (int b = 0; b < kRows; ++b) states.push_back(StateAfter({b, b / 3, b / 7}));
@@ -256,6 +286,7 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
       std::vector<int32_t> ranks(rows.size() * 2, -1);
       std::vector<TokenScore> top(rows.size() * 2);
       const std::vector<TokenId> targets = {1, vocabulary_ - 1};
+      const std::vector<TokenId> among = {0, vocabulary_ - 1};
       for (size_t b = 0; b < rows.size(); ++b) {
         rows[b].state = states[b].data();
         if (b % 4 != 3) {
@@ -266,6 +297,7 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
         if (b % 3 == 0) {
           rows[b].top_k = 2;
           rows[b].top = &top[2 * b];
+          if (b % 2 == 1) rows[b].among = among;
         }
       }
       model_->Output(rows, &pool);

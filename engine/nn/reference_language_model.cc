@@ -228,9 +228,12 @@ class ReferenceLanguageModel final : public LanguageModel {
       for (size_t v = 0; v < vocabulary_; ++v) row.ranks[i] += before(v, target) ? 1 : 0;
     }
     if (row.top_k <= 0) return;
-    std::vector<size_t> order(vocabulary_);
-    std::iota(order.begin(), order.end(), size_t{0});
-    const size_t k = std::min(static_cast<size_t>(row.top_k), vocabulary_);
+    std::vector<size_t> order(row.among.begin(), row.among.end());
+    if (order.empty()) {
+      order.resize(vocabulary_);
+      std::iota(order.begin(), order.end(), size_t{0});
+    }
+    const size_t k = std::min(static_cast<size_t>(row.top_k), order.size());
     std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(k), order.end(),
                       before);
     for (size_t i = 0; i < k; ++i) {
