@@ -57,7 +57,7 @@ class Flags {
         "Sentences of one ScoreSentences request", 1, 1000000);
     Add("max-words-per-sentence", limits.max_words_per_sentence, "Words of a sentence or context",
         1, 1000000);
-    Add("max-top-k", limits.max_top_k, "Words of one NextWords answer", 1, 1000000);
+    Add("max-top-k", limits.max_top_k, "Words of one NextWords answer, and candidates", 1, 1000000);
     Add("max-message-bytes", limits.max_message_bytes, "Bytes of one request message", 1024,
         1 << 30);
     Group("Shutdown");

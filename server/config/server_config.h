@@ -17,7 +17,7 @@ struct RequestLimits {
   // Words of one sentence or context. A sentence runs in one piece, so this bounds how long one
   // request can keep the others waiting. Range [1, 1000000].
   int64_t max_words_per_sentence = 4096;
-  // Words of one NextWords answer. Range [1, 1000000].
+  // Words of one NextWords answer, and its candidates. Range [1, 1000000].
   int64_t max_top_k = 1000;
   // Bytes of one request message. Range [1024, 1073741824].
   int64_t max_message_bytes = 4 << 20;

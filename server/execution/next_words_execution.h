@@ -1,9 +1,12 @@
 // Next words after a context as tasks of the scheduler.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -33,31 +36,40 @@ class NextWordsExecutor : public Executor {
   ModelMetrics* metrics_;
 };
 
+// A word to choose from.
+struct Candidate {
+  TokenId token = 0;  // That of <unk> for a word out of vocabulary.
+  int32_t index = 0;  // Of the first in the request that is this word.
+  bool oov = false;
+  std::string word;  // As normalized; empty unless oov.
+};
+
+// What a NextWords request asks for.
+struct NextWordsQuery {
+  TokenizedSentence context;  // Its words may be missing.
+  NextWordOptions options;
+  // Distinct words, in the order of the request. Default: the vocabulary.
+  std::optional<std::vector<Candidate>> candidates;
+};
+
 // One NextWords request: a single item. `keep_alive` holds what owns the executor.
 class NextWordsTask : public Task {
  public:
   using Done = std::function<void(absl::Status, NextWordsTask&)>;
 
-  NextWordsTask(Executor* executor, std::shared_ptr<const void> keep_alive,
-                TokenizedSentence context, const NextWordOptions& options, absl::Time deadline,
-                Done done)
-      : Task(executor, {static_cast<int64_t>(context.tokens.size()) + 1}, deadline),
-        keep_alive_(std::move(keep_alive)),
-        context_(std::move(context)),
-        options_(options),
-        done_(std::move(done)) {}
+  // Candidates are charged to the queue, and the bytes of those out of vocabulary.
+  NextWordsTask(Executor* executor, std::shared_ptr<const void> keep_alive, NextWordsQuery query,
+                absl::Time deadline, Done done);
 
   void Complete(absl::Status status) override { done_(std::move(status), *this); }
 
-  const TokenizedSentence& context() const { return context_; }
-  const NextWordOptions& options() const { return options_; }
-  // Filled when the task completes with OK.
+  const NextWordsQuery& query() const { return query_; }
+  // Distinct tokens; filled when the task completes with OK.
   std::vector<TokenScore>& words() { return words_; }
 
  private:
   std::shared_ptr<const void> keep_alive_;
-  TokenizedSentence context_;
-  NextWordOptions options_;
+  NextWordsQuery query_;
   std::vector<TokenScore> words_;
   Done done_;
 };

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "engine/scoring/next_word.h"
 #include "engine/scoring/sentence_scorer.h"
 #include "tests/integration/server_fixture.h"
 
@@ -106,61 +105,6 @@ TEST_F(ServerRpcTest, NoSentencesNoScores) {
   EXPECT_TRUE(status.ok());
   EXPECT_EQ(response.scores_size(), 0);
   EXPECT_EQ(response.model(), "tiny");
-}
-
-TEST_F(ServerRpcTest, NextWordsEqualTheEngine) {
-  StartServer();
-  v1::NextWordsRequest request;
-  request.set_context("w1 zebra");
-  request.set_top_k(7);
-  request.set_allow_unknown(true);
-  request.set_allow_end_of_sentence(false);
-  const auto [status, response] = Next(request);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  const auto context = Tokenize(model_->model(), "w1 zebra");
-  const NextWordItem item = {
-      .context = &*context,
-      .options = {.top_k = 7, .allow_unknown = true, .allow_end_of_sentence = false}};
-  const auto expected = NextWords(*model_, {&item, 1}, nullptr)[0];
-  ASSERT_EQ(response.words_size(), 7);
-  for (int i = 0; i < 7; ++i) {
-    EXPECT_EQ(response.words(i).id(), expected[static_cast<size_t>(i)].token);
-    EXPECT_EQ(response.words(i).logprob(), expected[static_cast<size_t>(i)].logprob);
-    EXPECT_NE(response.words(i).word(), "</s>");
-  }
-  EXPECT_EQ(response.context_word_count(), 2);
-  EXPECT_EQ(response.context_oov_count(), 1);
-}
-
-TEST_F(ServerRpcTest, NextWordsDefaultsToTenAndChecksTopK) {
-  config_.limits.max_top_k = 20;
-  StartServer();
-  v1::NextWordsRequest request;
-  EXPECT_EQ(Next(request).second.words_size(), 10);
-  for (const int bad : {-1, 21, INT32_MAX}) {
-    request.set_top_k(bad);
-    const auto [status, response] = Next(request);
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-    EXPECT_THAT(status.error_message(), HasSubstr("top_k"));
-  }
-}
-
-TEST_F(ServerRpcTest, TopKIsAtMostTheWordsThatMayBeAnswered) {
-  StartServer();  // V = 50, <unk> not allowed.
-  v1::NextWordsRequest request;
-  request.set_top_k(50);
-  EXPECT_EQ(Next(request).first.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  request.set_top_k(49);
-  const auto [status, response] = Next(request);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(response.words_size(), 49);
-  request.set_top_k(50);
-  request.set_allow_unknown(true);
-  const auto [all_status, all] = Next(request);
-  ASSERT_TRUE(all_status.ok());
-  double sum = 0;
-  for (const v1::NextWord& word : all.words()) sum += std::exp(word.logprob());
-  EXPECT_NEAR(sum, 1, 1e-5);
 }
 
 TEST_F(ServerRpcTest, ModelsAreFoundByNameAndVersion) {
