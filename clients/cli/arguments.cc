@@ -79,7 +79,13 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
   command->add_option("-k,--top-k", next.options.top_k, "Number of words")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--allow-unknown", next.options.allow_unknown, "<unk> may be an answer");
+  command
+      ->add_option("--candidate", next.options.candidates,
+                   "A word to choose from, once for each; </s>: the end of the sentence. Without "
+                   "--top-k all are ranked")
+      ->allow_extra_args(false);
+  command->add_flag("--allow-unknown", next.options.allow_unknown,
+                    "<unk> may be an answer, and so may candidates out of vocabulary");
   command->add_flag("--no-end", no_end, "</s>, the end of the sentence, may not");
   AddFormat(command, next.format);
   AddBase(command, next.base);
@@ -119,6 +125,7 @@ void Unmask(std::string& value) {
 void Unmask(Arguments& arguments) {
   for (std::string& sentence : arguments.score.sentences) Unmask(sentence);
   for (std::string& word : arguments.next.context) Unmask(word);
+  for (std::string& word : arguments.next.options.candidates) Unmask(word);
   for (std::string* value : {&arguments.score.file, &arguments.score.options.model,
                              &arguments.next.options.model, &arguments.connection.options.target}) {
     Unmask(*value);
@@ -178,6 +185,9 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   result.score.options.end_of_sentence = !score_no_end;
   result.score.header = !no_header;
   result.next.options.allow_end_of_sentence = !next_no_end;
+  if (!result.next.options.candidates.empty() && next->count("--top-k") == 0) {
+    result.next.options.top_k = 0;
+  }
   result.command = score->parsed()  ? Command::kScore
                    : next->parsed() ? Command::kNext
                                     : Command::kModels;

@@ -81,6 +81,16 @@ TEST(ArgumentsTest, NextJoinsAndLimits) {
   EXPECT_FALSE(arguments.next.options.allow_end_of_sentence);
 }
 
+TEST(ArgumentsTest, NextTakesCandidatesOneByOne) {
+  const Arguments arguments =
+      Parse({"next", "--candidate", "mat", "the", "--candidate=[a,b]", "cat", "--candidate=</s>"});
+  EXPECT_THAT(arguments.next.options.candidates, ElementsAre("mat", "[a,b]", "</s>"));
+  EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
+  EXPECT_EQ(arguments.next.options.top_k, 0);  // All of them.
+  EXPECT_EQ(Parse({"next", "-k2", "--candidate=a", "the"}).next.options.top_k, 2);
+  EXPECT_EQ(Parse({"next", "the"}).next.options.top_k, 10);
+}
+
 TEST(ArgumentsTest, TakesTextThatLooksLikeAListAsItStands) {
   const std::vector<std::string> sentences = {"[a, b]", "[]", "{}", "%%", "", "\x01[x]", "[a", "b"};
   std::vector<std::string> args = {"score", "--model=[m,n]"};

@@ -64,15 +64,21 @@ struct ScoreResult {
 struct NextWordsOptions {
   std::string model = "";
   int64_t model_version = 0;
-  int32_t top_k = 10;  // Range [1, the server's max_top_k].
-  bool allow_unknown = false;
+  // Range [1, the server's max_top_k]; 0: all candidates, or 10 words of the vocabulary.
+  int32_t top_k = 10;
+  bool allow_unknown = false;  // Also: candidates out of vocabulary, as <unk>.
   bool allow_end_of_sentence = true;
+  // The words to choose from, at most the server's max_top_k; "</s>": the end of the sentence.
+  // Empty: the vocabulary.
+  std::vector<std::string> candidates = {};
 };
 
 struct NextWord {
   std::string word;
   int32_t id = 0;
-  float logprob = 0;  // Nats.
+  float logprob = 0;            // Nats, of the full distribution.
+  bool oov = false;             // A candidate out of vocabulary, with the logprob of <unk>.
+  int32_t candidate_index = 0;  // Of the first candidate that is this word.
 };
 
 struct NextWordsResult {

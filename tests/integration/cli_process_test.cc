@@ -188,6 +188,20 @@ TEST_F(CliProcessTest, NextGivesTheMostProbableWords) {
   EXPECT_EQ(Run({"next", "-k", "51"}).status, 1);
 }
 
+TEST_F(CliProcessTest, NextRanksCandidates) {
+  const Result result = Run({"next", "--format=json", "--allow-unknown", "--candidate=zebra",
+                             "--candidate=w7", "w1", "w2"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  ASSERT_EQ(Lines(result.output).size(), 2u);
+  for (const std::string& line : Lines(result.output)) {
+    const Json word = Json::parse(line);
+    EXPECT_EQ(word["oov"], word["word"] == "zebra");
+  }
+  const Result known = Run({"next", "--candidate=zebra", "--candidate=w7"});
+  EXPECT_EQ(Lines(known.output).size(), 1u);
+  EXPECT_THAT(known.output, HasSubstr("  w7\n"));
+}
+
 TEST_F(CliProcessTest, ModelsAreATable) {
   const Result result = Run({"models"});
   EXPECT_EQ(result.status, 0);

@@ -174,6 +174,10 @@ TEST_F(ServerRpcTest, TheClientLibraryGivesTheSame) {
   const auto next = client_->NextWords("w1", {.top_k = 3});
   ASSERT_THAT(next, IsOk());
   EXPECT_EQ(next->words.size(), 3u);
+  const auto chosen = client_->NextWords("w1", {.top_k = 0, .candidates = {"w8", "w9"}});
+  ASSERT_THAT(chosen, IsOk());
+  ASSERT_EQ(chosen->words.size(), 2u);
+  EXPECT_EQ(chosen->words[0].word, chosen->words[0].candidate_index == 0 ? "w8" : "w9");
   EXPECT_THAT(client_->Score({"w1"}, {.model = "missing"}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("tiny")));
 }
