@@ -59,6 +59,12 @@ struct SentenceScore {
 absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text,
                                            size_t max_words = std::numeric_limits<size_t>::max());
 
+// Normalizes the beginning of a word, as far as it has been typed: what the normalized words that
+// it may become begin with ("Don'" is "don'", where the word "Don'" is "don"). Empty when nothing
+// is left of it. Errors: INVALID_ARGUMENT as SplitWords, and for more than the beginning of one
+// word, such as a word and white space.
+absl::StatusOr<std::string> NormalizePrefix(const Model& model, std::string_view text);
+
 struct ScoreItem {
   const TokenizedSentence* sentence = nullptr;
   ScoreOptions options;

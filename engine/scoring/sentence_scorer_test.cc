@@ -230,5 +230,33 @@ TEST_F(SentenceScorerTest, TokenizeMarksOovWordsAndRefusesSentenceMarks) {
   EXPECT_THAT(Tokenize(model().model(), "w1 \xff"), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+TEST_F(SentenceScorerTest, PrefixesAreWhatNormalizedWordsBeginWith) {
+  const auto error = StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("one word"));
+  const auto normalized = [](const Model& of, const std::string& text) {
+    return NormalizePrefix(of, text).value_or("error");
+  };
+  EXPECT_EQ(normalized(model().model(), "Th"), "Th");
+  EXPECT_EQ(normalized(model().model(), " \"Th"), "\"Th");
+  EXPECT_EQ(normalized(model().model(), ""), "");
+  EXPECT_THAT(NormalizePrefix(model().model(), "Th "), error);
+  EXPECT_THAT(NormalizePrefix(model().model(), "a b"), error);
+
+  ModelConfig config = TinyConfig("bllm", 5, 3, 3);
+  config.normalization = NormalizationKind::kLowercaseNoPunctuation;
+  const Model english = RandomModel(config, 1);
+  const std::pair<std::string, std::string> cases[] = {
+      {"Th", "th"}, {"  \"Th", "th"}, {"DON'", "don'"}, {"don\u2019T", "don't"}, {"'", ""},
+      {"(", ""},    {"", ""},         {"ÉT", "ét"},     {"-Well", "well"},       {"U.S.", "us"}};
+  for (const auto& [text, prefix] : cases) {
+    EXPECT_EQ(normalized(english, text), prefix) << text;
+  }
+  EXPECT_THAT(NormalizePrefix(english, "well-"), error);
+  EXPECT_THAT(NormalizePrefix(english, "wait.."), error);
+  EXPECT_THAT(NormalizePrefix(english, "a\xc3"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("byte 1")));
+  EXPECT_THAT(NormalizePrefix(english, std::string("\0", 1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("byte 0")));
+}
+
 }  // namespace
 }  // namespace bitlm
