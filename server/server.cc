@@ -131,19 +131,22 @@ absl::Status Server::LoadModels() {
 
 void Server::AddModels(std::vector<LoadedModel> models) {
   for (LoadedModel& loaded : models) {
+    const Vocabulary& vocabulary = loaded.model->vocabulary();
+    WordIndex index(vocabulary);
     const ModelFacts facts = {.name = loaded.name,
                               .version = loaded.version,
                               .preset = loaded.model->config().preset,
                               .device = loaded.model->description(),
                               .weight_bytes = loaded.model->weight_bytes(),
-                              .vocabulary_bytes = loaded.model->vocabulary().MemoryBytes(),
+                              .vocabulary_bytes = vocabulary.MemoryBytes() + index.MemoryBytes(),
                               .load_time = loaded.load_time};
     spdlog::info("model {} version {}: preset {}, {} words, {} weight bytes, {}, loaded in {} ms",
-                 facts.name, facts.version, facts.preset, loaded.model->vocabulary().size(),
-                 facts.weight_bytes, facts.device, absl::ToInt64Milliseconds(facts.load_time));
+                 facts.name, facts.version, facts.preset, vocabulary.size(), facts.weight_bytes,
+                 facts.device, absl::ToInt64Milliseconds(facts.load_time));
     ModelMetrics* metrics = metrics_.AddModel(facts);
     registry_.Add(std::make_shared<ServedModel>(std::move(loaded.name), loaded.version,
-                                                std::move(loaded.model), &pool_, metrics));
+                                                std::move(loaded.model), std::move(index), &pool_,
+                                                metrics));
   }
 }
 

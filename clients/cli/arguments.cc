@@ -84,6 +84,10 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
                    "A word to choose from, once for each; </s>: the end of the sentence. Without "
                    "--top-k all are ranked")
       ->allow_extra_args(false);
+  command
+      ->add_option("--prefix", next.options.prefix,
+                   "The beginning of the next word: only words that start with it")
+      ->excludes("--candidate");
   command->add_flag("--allow-unknown", next.options.allow_unknown,
                     "<unk> may be an answer, and so may candidates out of vocabulary");
   command->add_flag("--no-end", no_end, "</s>, the end of the sentence, may not");
@@ -126,6 +130,7 @@ void Unmask(Arguments& arguments) {
   for (std::string& sentence : arguments.score.sentences) Unmask(sentence);
   for (std::string& word : arguments.next.context) Unmask(word);
   for (std::string& word : arguments.next.options.candidates) Unmask(word);
+  if (arguments.next.options.prefix) Unmask(*arguments.next.options.prefix);
   for (std::string* value : {&arguments.score.file, &arguments.score.options.model,
                              &arguments.next.options.model, &arguments.connection.options.target}) {
     Unmask(*value);

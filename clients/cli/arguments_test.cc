@@ -91,6 +91,16 @@ TEST(ArgumentsTest, NextTakesCandidatesOneByOne) {
   EXPECT_EQ(Parse({"next", "the"}).next.options.top_k, 10);
 }
 
+TEST(ArgumentsTest, NextTakesAPrefix) {
+  const Arguments arguments = Parse({"next", "--prefix", "th", "the", "cat"});
+  EXPECT_EQ(arguments.next.options.prefix, "th");
+  EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
+  EXPECT_EQ(Parse({"next"}).next.options.prefix, std::nullopt);
+  EXPECT_EQ(Parse({"next", "--prefix", ""}).next.options.prefix, "");
+  EXPECT_EQ(Parse({"next", "--prefix", "[a"}).next.options.prefix, "[a");
+  EXPECT_THAT(Error({"next", "--prefix=t", "--candidate=to"}), HasSubstr("--candidate"));
+}
+
 TEST(ArgumentsTest, TakesTextThatLooksLikeAListAsItStands) {
   const std::vector<std::string> sentences = {"[a, b]", "[]", "{}", "%%", "", "\x01[x]", "[a", "b"};
   std::vector<std::string> args = {"score", "--model=[m,n]"};

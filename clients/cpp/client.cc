@@ -100,6 +100,7 @@ v1::NextWordsRequest ToProto(const std::string& context, const NextWordsOptions&
   request.set_allow_unknown(options.allow_unknown);
   request.set_allow_end_of_sentence(options.allow_end_of_sentence);
   for (const std::string& candidate : options.candidates) request.add_candidates(candidate);
+  if (options.prefix) request.set_prefix(*options.prefix);
   return request;
 }
 
@@ -181,6 +182,9 @@ absl::StatusOr<NextWordsResult> Client::NextWords(const std::string& context,
                                                   const NextWordsOptions& options) const {
   if (absl::Status status = CheckUtf8("context", context); !status.ok()) return status;
   if (absl::Status status = CheckUtf8("candidates", options.candidates); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckUtf8("prefix", options.prefix.value_or("")); !status.ok()) {
     return status;
   }
   v1::NextWordsResponse response;

@@ -71,6 +71,9 @@ struct NextWordsOptions {
   // The words to choose from, at most the server's max_top_k; "</s>": the end of the sentence.
   // Empty: the vocabulary.
   std::vector<std::string> candidates = {};
+  // The beginning of the next word: only words that start with it, never <unk> or </s>. Excludes
+  // candidates.
+  std::optional<std::string> prefix = std::nullopt;
 };
 
 struct NextWord {

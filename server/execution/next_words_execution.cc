@@ -32,6 +32,7 @@ void NextWordsExecutor::Execute(std::span<const Slice> slices) {
     NextWordItem& item = items.emplace_back();
     item.context = &query.context;
     item.options = query.options;
+    item.among = query.completions;
     if (query.candidates) item.among = among[i] = Tokens(*query.candidates);
   }
   std::vector<std::vector<TokenScore>> words = NextWords(*model_, items, pool_);

@@ -48,8 +48,12 @@ struct Candidate {
 struct NextWordsQuery {
   TokenizedSentence context;  // Its words may be missing.
   NextWordOptions options;
-  // Distinct words, in the order of the request. Default: the vocabulary.
+  // The words to choose from, one of the two at most. Default: the vocabulary.
+  //
+  // Distinct words, in the order of the request.
   std::optional<std::vector<Candidate>> candidates;
+  // Those that a word index has under a prefix; the index outlives the query.
+  std::optional<std::span<const TokenId>> completions;
 };
 
 // One NextWords request: a single item. `keep_alive` holds what owns the executor.

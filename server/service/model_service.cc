@@ -68,7 +68,7 @@ v1::ModelSummary ModelService::Summarize(const ServedModel& model) const {
   summary.set_preset(model.model->config().preset);
   summary.set_vocabulary_size(model.model->config().vocabulary_size);
   summary.set_weight_bytes(model.model->weight_bytes());
-  summary.set_vocabulary_bytes(model.model->vocabulary().MemoryBytes());
+  summary.set_vocabulary_bytes(model.vocabulary_bytes());
   return summary;
 }
 

@@ -103,7 +103,12 @@ absl::StatusOr<NextWordsQuery> ReadNextWordsQuery(const v1::NextWordsRequest& re
   }
   int64_t limit = limits.max_top_k;
   int64_t default_top_k = kDefaultTopK;
-  if (request.candidates_size() > 0) {
+  if (request.has_prefix()) {
+    if (request.candidates_size() > 0) return InvalidField("prefix", "excludes candidates");
+    absl::StatusOr<std::string> prefix = NormalizePrefix(model, request.prefix());
+    if (!prefix.ok()) return InvalidField("prefix", ToStd(prefix.status().message()));
+    query.completions = served.word_index.StartingWith(*prefix);
+  } else if (request.candidates_size() > 0) {
     BITLM_ASSIGN_OR_RETURN(query.candidates, ReadCandidates(request, model));
     default_top_k = request.candidates_size();
   } else {

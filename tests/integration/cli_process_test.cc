@@ -202,6 +202,17 @@ TEST_F(CliProcessTest, NextRanksCandidates) {
   EXPECT_THAT(known.output, HasSubstr("  w7\n"));
 }
 
+TEST_F(CliProcessTest, NextCompletesAPrefix) {
+  const Result result = Run({"next", "--format=tsv", "--prefix=w4", "-k", "20", "w1"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  const std::vector<std::string> lines = Lines(result.output);
+  ASSERT_EQ(lines.size(), 10u);  // A header, w4, and w40 to w47.
+  for (size_t i = 1; i < lines.size(); ++i) EXPECT_THAT(lines[i], HasSubstr("\tw4"));
+  const Result none = Run({"next", "--prefix=q"});
+  EXPECT_EQ(none.status, 0);
+  EXPECT_THAT(none.output, IsEmpty());
+}
+
 TEST_F(CliProcessTest, ModelsAreATable) {
   const Result result = Run({"models"});
   EXPECT_EQ(result.status, 0);

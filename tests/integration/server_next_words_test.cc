@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/scoring/next_word.h"
@@ -206,6 +207,63 @@ TEST_F(ServerNextWordsTest, CandidatesTakeRoomInTheQueue) {
   const auto [status, response] = Next(Candidates("w1", {std::string(16 * 98, 'x')}));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("101 tokens"));
+}
+
+TEST_F(ServerNextWordsTest, APrefixIsCompleted) {
+  StartServer();
+  v1::NextWordsRequest request;
+  request.set_context("w1 w2");
+  request.set_prefix("w4");  // Of w0 to w47.
+  request.set_allow_unknown(true);
+  auto [status, response] = Next(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const v1::NextWordsResponse all = All("w1 w2");
+  const std::vector<std::string> expected =
+      Among(all, {"w4", "w40", "w41", "w42", "w43", "w44", "w45", "w46", "w47"});
+  EXPECT_EQ(Words(response), expected);
+  for (const v1::NextWord& word : response.words()) {
+    for (const v1::NextWord& other : all.words()) {
+      if (other.id() == word.id()) {
+        EXPECT_EQ(word.logprob(), other.logprob());
+      }
+    }
+  }
+  request.set_top_k(2);
+  EXPECT_THAT(Words(Next(request).second), ElementsAre(expected[0], expected[1]));
+  request.set_top_k(1000);
+  EXPECT_EQ(Words(Next(request).second), expected);
+  request.set_prefix("w48");
+  std::tie(status, response) = Next(request);
+  EXPECT_TRUE(status.ok());
+  EXPECT_THAT(Words(response), IsEmpty());
+}
+
+TEST_F(ServerNextWordsTest, SpecialWordsAreNoCompletions) {
+  StartServer();
+  v1::NextWordsRequest request;
+  request.set_allow_unknown(true);
+  request.set_top_k(50);
+  request.set_prefix("<");
+  EXPECT_THAT(Words(Next(request).second), IsEmpty());
+  request.set_prefix("");  // Set, though empty: words only.
+  EXPECT_EQ(Next(request).second.words_size(), 48);
+  request.clear_prefix();
+  EXPECT_EQ(Next(request).second.words_size(), 50);
+}
+
+TEST_F(ServerNextWordsTest, APrefixIsTheBeginningOfOneWordAndExcludesCandidates) {
+  StartServer();
+  v1::NextWordsRequest request;
+  request.set_prefix("w1 ");
+  ExpectInvalid(request, "prefix: more than the beginning of one word");
+  request.set_prefix(std::string("w\0", 2));
+  ExpectInvalid(request, "prefix: NUL at byte 1");
+  request = Candidates("", {"w1"});
+  request.set_prefix("w");
+  ExpectInvalid(request, "prefix: excludes candidates");
+  request.set_prefix(std::string(100000, 'w'));
+  request.clear_candidates();
+  EXPECT_THAT(Words(Next(request).second), IsEmpty());
 }
 
 }  // namespace
