@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <tuple>
+#include <utility>
 
 #include "engine/kernels/elementary/elementary.h"
 #include "engine/kernels/panel.h"
@@ -50,20 +50,14 @@ size_t CpuOutput::MaxRows(size_t vocabulary, size_t block_rows) {
 
 CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
                      size_t hidden_offset, std::span<const OutputRow> rows, ThreadPool* pool)
-    : weights_(weights),
-      kernels_(kernels),
-      hidden_(hidden),
-      hidden_offset_(hidden_offset),
+    : kernels_(kernels),
       rows_(rows),
       pool_(pool),
       vocabulary_(weights.output.matrix.rows),
       tiles_(CeilDiv(vocabulary_, kSoftmaxTile)),
       group_tiles_(GroupTiles(tiles_, pool)),
-      groups_(CeilDiv(tiles_, group_tiles_)) {
-  const size_t embedding = weights.output.matrix.columns;
-  z_ = TakeFloatRows(scratch_, rows.size(), embedding);
-  zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
-  z_scales_ = scratch_.Take<float>(rows.size() * weights.output.scales.size());
+      groups_(CeilDiv(tiles_, group_tiles_)),
+      logits_(weights, kernels, hidden, planes, hidden_offset, rows) {
   parts_ = scratch_.Take<SoftmaxPart>(rows.size() * tiles_);
   bool want_top = false;
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -96,7 +90,7 @@ void CpuOutput::Run() {
           ? task_rows
           : std::min(task_rows, CeilDiv(rows_.size(), static_cast<size_t>(pool_->threads())));
   ForAll(pool_, CeilDiv(rows_.size(), share),
-         [&](size_t i) { Project(i * share, std::min(share, rows_.size() - i * share)); });
+         [&](size_t i) { logits_.Project(i * share, std::min(share, rows_.size() - i * share)); });
   ForAll(pool_, ranked_.size(), [&](size_t i) { RankedLogits(ranked_[i]); });
   // Chunks inside groups: the weights of a group stay in cache while all rows pass over them.
   ForAll(pool_, groups_ * chunks, [&](size_t task) {
@@ -107,104 +101,13 @@ void CpuOutput::Run() {
   ForAll(finishing, rows_.size(), [&](size_t row) { Finish(row); });
 }
 
-void CpuOutput::Project(size_t first, size_t count) {
-  Scratch scratch;
-  const LinearWeights& projection = weights_.output_projection;
-  const bool binary_output = weights_.output.matrix.kind == MatrixKind::kBinary;
-  const FloatRows z{.data = z_.Row(first), .stride = z_.stride};
-  const float** rows = scratch.Take<const float*>(count);
-  for (size_t b = 0; b < count; ++b) rows[b] = rows_[first + b].state + hidden_offset_;
-  QuantizationScale z_scale = QuantizationScale::kRowMaximum;
-  if (projection.matrix.kind == MatrixKind::kNone) {
-    z_scale = QuantizationScale::kHidden;
-    for (size_t b = 0; b < count; ++b) std::memcpy(z.Row(b), rows[b], hidden_ * sizeof(float));
-  } else if (projection.matrix.kind == MatrixKind::kFloat) {
-    const FloatRows h = TakeFloatRows(scratch, count, hidden_);
-    for (size_t b = 0; b < count; ++b) std::memcpy(h.Row(b), rows[b], hidden_ * sizeof(float));
-    FloatProduct(kernels_, projection.matrix, h, count, projection.bias.data(), false, z, nullptr);
-  } else {
-    const QuantizedRows hq = TakeQuantizedRows(scratch, count, hidden_, zq_.planes);
-    kernels_.quantize({.rows = rows,
-                       .batch = count,
-                       .columns = hidden_,
-                       .planes = hq.planes,
-                       .scale = QuantizationScale::kHidden,
-                       .q = hq.q,
-                       .q_stride = hq.q_stride,
-                       .scales = hq.scales,
-                       .totals = hq.totals});
-    BinaryLinear(kernels_, projection, hq, count, z, nullptr);
-  }
-  if (!binary_output) return;
-  for (size_t b = 0; b < count; ++b) rows[b] = z.Row(b);
-  const QuantizedRows zq = zq_.From(first);
-  kernels_.quantize({.rows = rows,
-                     .batch = count,
-                     .columns = weights_.output.matrix.columns,
-                     .planes = zq.planes,
-                     .scale = z_scale,
-                     .q = zq.q,
-                     .q_stride = zq.q_stride,
-                     .scales = zq.scales,
-                     .totals = zq.totals});
-  const AlignedBuffer<float>& scales = weights_.output.scales;
-  for (size_t plane = 0; plane < scales.size(); ++plane) {
-    float* of_plane = z_scales_ + plane * rows_.size() + first;
-    for (size_t b = 0; b < count; ++b) of_plane[b] = zq.scales[b] * scales[plane];
-  }
-}
-
-void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
-                       FloatRows logits) const {
-  const PackedMatrix& matrix = weights_.output.matrix;
-  const float* bias =
-      weights_.output.bias.size() == 0 ? nullptr : weights_.output.bias.data() + panel * kPanelRows;
-  if (matrix.kind == MatrixKind::kFloat) {
-    kernels_.float_gemm({.panels = matrix.floats.data() + panel * kPanelRows * matrix.columns,
-                         .row_panels = panels,
-                         .columns = matrix.columns,
-                         .x = z_.Row(first),
-                         .x_stride = z_.stride,
-                         .batch = count,
-                         .bias = bias,
-                         .accumulate = false,
-                         .out = logits.data,
-                         .out_stride = logits.stride});
-    return;
-  }
-  Scratch scratch;
-  const QuantizedRows z = zq_.From(first);
-  int32_t* sums = scratch.Take<int32_t>(count * logits.stride);
-  for (size_t plane = 0; plane < matrix.planes; ++plane) {
-    kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
-                          .row_panels = panels,
-                          .groups = matrix.groups(),
-                          .q = z.q,
-                          .q_stride = z.q_stride,
-                          .planes = z.planes,
-                          .totals = z.totals,
-                          .batch = count,
-                          .sums = sums,
-                          .sums_stride = logits.stride});
-    kernels_.dequantize({.x_sums = sums,
-                         .x_scales = z_scales_ + plane * rows_.size() + first,
-                         .bias = bias,
-                         .accumulate = plane > 0,
-                         .rows = panels * kPanelRows,
-                         .sums_stride = logits.stride,
-                         .batch = count,
-                         .out = logits.data,
-                         .out_stride = logits.stride});
-  }
-}
-
 void CpuOutput::RankedLogits(size_t row) {
   const OutputRow& out = rows_[row];
   for (size_t i = 0; i < out.targets.size(); ++i) {
     Scratch scratch;
     const FloatRows logits = TakeFloatRows(scratch, 1, kPanelRows);
     const size_t word = static_cast<size_t>(out.targets[i]);
-    Logits(row, 1, word / kPanelRows, 1, logits);
+    logits_.Compute(row, 1, word / kPanelRows, 1, logits);
     out.logprobs[i] = logits.data[word % kPanelRows];
     out.ranks[i] = 1;
   }
@@ -216,7 +119,7 @@ void CpuOutput::Pass(size_t group, size_t first, size_t count) {
   const size_t end = std::min(tiles_, (group + 1) * group_tiles_);
   for (size_t tile = group * group_tiles_; tile < end; ++tile) {
     const size_t words = std::min(kSoftmaxTile, vocabulary_ - tile * kSoftmaxTile);
-    Logits(first, count, tile * kTilePanels, CeilDiv(words, kPanelRows), logits);
+    logits_.Compute(first, count, tile * kTilePanels, CeilDiv(words, kPanelRows), logits);
     for (size_t b = 0; b < count; ++b) {
       const size_t row = first + b;
       CollectTile(tile, row, logits.Row(b), words,
