@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <tuple>
 #include <utility>
 
 #include "engine/kernels/elementary/elementary.h"
 #include "engine/kernels/panel.h"
 #include "engine/nn/cpu_language_model.h"
+#include "engine/nn/cpu_word_output.h"
 
 namespace bitlm {
 namespace {
@@ -176,7 +178,9 @@ void CpuOutput::Finish(size_t row) {
     sum = std::fma(parts[tile].sum, elementary::Exp(parts[tile].max - max), sum);
   }
   const float log_sum = elementary::Log(sum);
-  const auto logprob = [&](float logit) { return (logit - max) - log_sum; };
+  const auto logprob = [&](float logit) {
+    return out.self_normalized ? logit : (logit - max) - log_sum;
+  };
   for (size_t i = 0; i < out.targets.size(); ++i) out.logprobs[i] = logprob(out.logprobs[i]);
   if (out.top_k <= 0) return;
   std::vector<ScoredWord> words;
@@ -193,15 +197,27 @@ void CpuOutput::Finish(size_t row) {
 }
 
 void CpuLanguageModel::Output(std::span<const OutputRow> rows, ThreadPool* pool) const {
+  // Rows that need some words only, and the others.
+  std::vector<OutputRow> of_words, of_vocabulary;
+  std::partition_copy(rows.begin(), rows.end(), std::back_inserter(of_words),
+                      std::back_inserter(of_vocabulary), CpuWordOutput::Serves);
   const size_t hidden_offset = (weights_.lstm.size() - 1) * 2 * hidden_;
-  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows, kernels_.block_rows);
-  for (size_t first = 0; first < rows.size(); first += step) {
-    const size_t count = std::min(step, rows.size() - first);
-    const double cycles = static_cast<double>(count) * ProductCycles(weights_.output.matrix);
-    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, rows.subspan(first, count),
-              PoolFor(cycles, pool))
+  const auto in_steps = [&](const std::vector<OutputRow>& all, size_t step, const auto& run) {
+    for (size_t first = 0; first < all.size(); first += step) {
+      run(std::span(all).subspan(first, std::min(step, all.size() - first)));
+    }
+  };
+  in_steps(of_words, CpuWordOutput::kMaxRows, [&](std::span<const OutputRow> some) {
+    CpuWordOutput(weights_, kernels_, hidden_, planes_, hidden_offset, some,
+                  PoolFor(CpuWordOutput::Cycles(weights_, some), pool))
         .Run();
-  }
+  });
+  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows, kernels_.block_rows);
+  in_steps(of_vocabulary, step, [&](std::span<const OutputRow> some) {
+    const double cycles = static_cast<double>(some.size()) * ProductCycles(weights_.output.matrix);
+    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, some, PoolFor(cycles, pool))
+        .Run();
+  });
 }
 
 }  // namespace bitlm

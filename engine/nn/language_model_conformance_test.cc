@@ -116,7 +116,8 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
     return state;
   }
 
-  std::vector<float> Distribution(const std::vector<float>& state) const {
+  std::vector<float> Distribution(const std::vector<float>& state,
+                                  bool self_normalized = false) const {
     std::vector<TokenId> all(static_cast<size_t>(vocabulary_));
     for (int v = 0; v < vocabulary_; ++v) all[static_cast<size_t>(v)] = v;
     std::vector<float> logprobs(all.size(), NAN);
@@ -124,6 +125,7 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
     row.state = state.data();
     row.targets = all;
     row.logprobs = logprobs.data();
+    row.self_normalized = self_normalized;
     model_->Output({&row, 1}, nullptr);
     return logprobs;
   }
@@ -262,6 +264,68 @@ TEST_P(LanguageModelConformanceTest, TopWordsAmongSomeAreTheirsOfAll) {
   }
 }
 
+TEST_P(LanguageModelConformanceTest, SelfNormalizedLogprobsDifferByLogZ) {
+  const std::vector<float> state = StateAfter({4, 2});
+  const std::vector<float> normalized = Distribution(state);
+  const std::vector<float> logits = Distribution(state, true);
+  double sum = 0;
+  float largest = 0;
+  for (const float logit : logits) {
+    sum += std::exp(static_cast<double>(logit));
+    largest = std::max(largest, std::fabs(logit));
+  }
+  const double log_z = std::log(sum);
+  // Three float operations round, on values up to these; and the softmax has its own error
+  // (docs/numerics.md, section 6).
+  const double bound = 4 * 0x1p-24 * (2 * largest + std::fabs(log_z)) + 100 * 0x1p-24;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    ASSERT_NEAR(static_cast<double>(logits[v]) - static_cast<double>(normalized[v]), log_z, bound)
+        << v;
+  }
+}
+
+TEST_P(LanguageModelConformanceTest, SelfNormalizedRowsAgreeHoweverTheyAreAsked) {
+  const std::vector<float> state = StateAfter({4, 2});
+  const std::vector<float> logits = Distribution(state, true);
+  std::vector<TokenId> some;
+  for (TokenId word = 1; word < vocabulary_; word += 1 + word % 37) some.push_back(word);
+  std::vector<TokenId> shuffled(some.rbegin(), some.rend());
+  shuffled.insert(shuffled.end(), some.begin(), some.end());
+  const int k = static_cast<int>(some.size());
+  std::vector<float> logprobs(shuffled.size(), NAN);
+  std::vector<int32_t> ranks(shuffled.size(), -1);
+  std::vector<TokenScore> top(static_cast<size_t>(vocabulary_));
+  OutputRow row;
+  row.state = state.data();
+  row.self_normalized = true;
+  row.targets = shuffled;
+  row.logprobs = logprobs.data();
+  row.top_k = k;
+  row.top = top.data();
+  row.among = some;
+  model_->Output({&row, 1}, nullptr);
+  std::vector<std::pair<float, TokenId>> order;
+  for (const TokenId word : some) order.emplace_back(-logits[static_cast<size_t>(word)], word);
+  std::sort(order.begin(), order.end());
+  for (size_t i = 0; i < shuffled.size(); ++i) {
+    ASSERT_EQ(logprobs[i], logits[static_cast<size_t>(shuffled[i])]);
+  }
+  for (size_t i = 0; i < some.size(); ++i) {
+    ASSERT_EQ(top[i].logprob, -order[i].first);
+    ASSERT_EQ(logits[static_cast<size_t>(top[i].token)], top[i].logprob);
+  }
+  // With ranks, or the top words of all: over the vocabulary.
+  row.ranks = ranks.data();
+  row.top_k = vocabulary_;
+  row.among = {};
+  model_->Output({&row, 1}, nullptr);
+  for (size_t i = 0; i < shuffled.size(); ++i) {
+    ASSERT_EQ(logprobs[i], logits[static_cast<size_t>(shuffled[i])]);
+    ASSERT_EQ(top[static_cast<size_t>(ranks[i] - 1)].token, shuffled[i]);
+    ASSERT_EQ(top[static_cast<size_t>(ranks[i] - 1)].logprob, logprobs[i]);
+  }
+}
+
 TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
   // Rows of every kind in one call: with and without targets, ranks, top words of all or some.
   constexpr int kRows = 61;
@@ -289,6 +353,7 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
       const std::vector<TokenId> among = {0, vocabulary_ - 1};
       for (size_t b = 0; b < rows.size(); ++b) {
         rows[b].state = states[b].data();
+        rows[b].self_normalized = b % 5 < 2;
         if (b % 4 != 3) {
           rows[b].targets = targets;
           rows[b].logprobs = &logprobs[2 * b];

@@ -216,7 +216,7 @@ class ReferenceLanguageModel final : public LanguageModel {
     const double max = *std::max_element(logits.begin(), logits.end());
     double sum = 0;
     for (const double logit : logits) sum += std::exp(logit - max);
-    const double log_sum = max + std::log(sum);
+    const double log_sum = row.self_normalized ? 0 : max + std::log(sum);
     const auto before = [&](size_t a, size_t b) {
       return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
     };
