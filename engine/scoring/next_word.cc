@@ -30,6 +30,7 @@ bool HasAnswer(const NextWordItem& item, const Vocabulary& vocabulary) {
 // An output row and what it answers.
 struct Row {
   const float* state = nullptr;
+  bool self_normalized = false;
   std::vector<size_t> items = {};   // Those without words of their own, or a single one.
   int top_k = 0;                    // The most that any of them asks for.
   std::vector<TokenId> among = {};  // As OutputRow's.
@@ -49,24 +50,23 @@ class Predictor {
 
   // Predicts after the contexts of `ends`, pairs of an item and its node, ordered by node.
   void Visit(const PrefixLevel& level, std::span<const std::pair<size_t, size_t>> ends) {
-    size_t shared_node = level.nodes;
-    Row shared;
+    Row shared[2];  // Normalized, self-normalized.
     for (const auto& [item, node] : ends) {
+      const NextWordOptions& options = items_[item].options;
       const float* state = level.states + node * model_.state_size();
       if (items_[item].among) {
         AddRow(OwnRow(item, state));
         continue;
       }
-      if (node != shared_node) {
-        AddRow(std::exchange(shared, {.state = state}));
-        shared_node = node;
+      Row& row = shared[options.self_normalized ? 1 : 0];
+      if (row.state != state) {
+        AddRow(std::exchange(row, {.state = state, .self_normalized = options.self_normalized}));
       }
-      shared.items.push_back(item);
+      row.items.push_back(item);
       // Two more, in case the hidden words are among them.
-      const int top_k = std::min(items_[item].options.top_k + 2, vocabulary_.size());
-      shared.top_k = std::max(shared.top_k, top_k);
+      row.top_k = std::max(row.top_k, std::min(options.top_k + 2, vocabulary_.size()));
     }
-    AddRow(std::move(shared));
+    for (Row& row : shared) AddRow(std::move(row));
     Execute();
   }
 
@@ -74,7 +74,7 @@ class Predictor {
   // A row for an item with words of its own.
   Row OwnRow(size_t item, const float* state) const {
     const NextWordOptions& options = items_[item].options;
-    Row row{.state = state, .items = {item}};
+    Row row{.state = state, .self_normalized = options.self_normalized, .items = {item}};
     std::copy_if(items_[item].among->begin(), items_[item].among->end(),
                  std::back_inserter(row.among),
                  [&](TokenId token) { return !IsHidden(options, vocabulary_, token); });
@@ -103,6 +103,7 @@ class Predictor {
       outputs[r].top_k = rows_[r].top_k;
       outputs[r].top = rows_[r].top.data();
       outputs[r].among = rows_[r].among;
+      outputs[r].self_normalized = rows_[r].self_normalized;
     }
     model_.Output(outputs, pool_);
     for (const Row& row : rows_) {

@@ -15,6 +15,9 @@ struct NextWordOptions {
   int top_k = 10;                     // At least 1; without `among` at most V.
   bool allow_unknown = false;         // Whether <unk> may be among the answers.
   bool allow_end_of_sentence = true;  // Whether </s> may be.
+  // As ScoreOptions::self_normalized. Words among given ones then cost these and not the
+  // vocabulary.
+  bool self_normalized = false;
 };
 
 struct NextWordItem {

@@ -121,6 +121,21 @@ TEST_F(NextWordTest, ChoosesAmongGivenWords) {
   }
 }
 
+TEST_F(NextWordTest, SelfNormalizedWordsAreTheSameByTheirLogits) {
+  const std::vector<TokenScore> normalized = Next("w1", {.top_k = 20});
+  const std::vector<TokenScore> all = Next("w1", {.top_k = 20, .self_normalized = true});
+  const TokenizedSentence context = Words("w1");
+  const std::vector<TokenId> among = {normalized[7].token, normalized[2].token};
+  const NextWordItem item{
+      .context = &context, .options = {.self_normalized = true}, .among = among};
+  EXPECT_EQ(NextWords(*model_, {&item, 1}, nullptr)[0], (std::vector<TokenScore>{all[2], all[7]}));
+  const float log_z = all[0].logprob - normalized[0].logprob;
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i].token, normalized[i].token);
+    EXPECT_NEAR(all[i].logprob - normalized[i].logprob, log_z, 1e-5f);
+  }
+}
+
 TEST_F(NextWordTest, NothingToChooseFromGivesNothing) {
   const TokenizedSentence context = Words("w1");
   const std::vector<TokenId> unknown = {model_->vocabulary().unknown_id()};
@@ -146,6 +161,7 @@ TEST_F(NextWordTest, ManyChoicesGiveWhatEachGivesAlone) {
     NextWordItem& item = items.emplace_back();
     item.context = &contexts[random.Below(3)];
     item.options.top_k = 1 + static_cast<int>(random.Below(10));
+    item.options.self_normalized = random.Below(2) == 0;
     if (!words.empty()) item.among = words;
   }
   ThreadPool pool(2);
