@@ -41,6 +41,12 @@ void AddBase(CLI::App* app, std::string& base) {
 }
 
 template <typename Options>
+void AddSelfNormalized(CLI::App* app, Options& options) {
+  app->add_flag("--self-normalized", options.self_normalized,
+                "Logits without the sum over the vocabulary, for models trained for it");
+}
+
+template <typename Options>
 void AddModel(CLI::App* app, Options& options) {
   app->add_option("--model", options.model, "Name of the model; default: the server's only one");
   app->add_option("--model-version", options.model_version, "Version; 0: the highest")
@@ -66,6 +72,7 @@ CLI::App* AddScore(CLI::App& app, ScoreArguments& score, bool& no_begin, bool& n
             "Words out of vocabulary: unk (as <unk>, default), fixed (--oov-logprob), or offset "
             "(<unk> plus --oov-logprob)");
   command->add_option("--oov-logprob", score.options.oov_logprob, "Nats, for --oov-policy");
+  AddSelfNormalized(command, score.options);
   AddModel(command, score.options);
   command->add_option("--batch-size", score.batch_size, "Sentences per request")
       ->check(CLI::Range(1, 4096))
@@ -91,6 +98,7 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
   command->add_flag("--allow-unknown", next.options.allow_unknown,
                     "<unk> may be an answer, and so may candidates out of vocabulary");
   command->add_flag("--no-end", no_end, "</s>, the end of the sentence, may not");
+  AddSelfNormalized(command, next.options);
   AddFormat(command, next.format);
   AddBase(command, next.base);
   AddModel(command, next.options);

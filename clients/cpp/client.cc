@@ -70,6 +70,7 @@ v1::ScoreSentencesRequest ToProto(const std::vector<std::string>& sentences,
   out->set_oov_policy(ToProto(options.oov_policy));
   out->set_oov_logprob(options.oov_logprob);
   out->set_include_words(options.words);
+  out->set_self_normalized(options.self_normalized);
   return request;
 }
 
@@ -101,6 +102,7 @@ v1::NextWordsRequest ToProto(const std::string& context, const NextWordsOptions&
   request.set_allow_end_of_sentence(options.allow_end_of_sentence);
   for (const std::string& candidate : options.candidates) request.add_candidates(candidate);
   if (options.prefix) request.set_prefix(*options.prefix);
+  request.set_self_normalized(options.self_normalized);
   return request;
 }
 

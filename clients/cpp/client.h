@@ -36,6 +36,9 @@ struct ScoreOptions {
   OovPolicy oov_policy = OovPolicy::kUnknownWord;
   double oov_logprob = 0;  // Nats; kFixed and kOffset.
   bool words = false;      // Whether SentenceScore::words is filled.
+  // Logits as they stand, without the sum over the vocabulary: much cheaper. For models that were
+  // trained for it, FAILED_PRECONDITION for others.
+  bool self_normalized = false;
 };
 
 struct WordScore {
@@ -43,7 +46,7 @@ struct WordScore {
   int32_t id = 0;     // In the model's vocabulary.
   float logprob = 0;  // Nats.
   bool oov = false;
-  int32_t rank = 0;  // 1: the most probable.
+  int32_t rank = 0;  // 1: the most probable; 0: not computed, with self_normalized.
 };
 
 struct SentenceScore {
@@ -74,6 +77,7 @@ struct NextWordsOptions {
   // The beginning of the next word: only words that start with it, never <unk> or </s>. Excludes
   // candidates.
   std::optional<std::string> prefix = std::nullopt;
+  bool self_normalized = false;  // As ScoreOptions's.
 };
 
 struct NextWord {

@@ -59,7 +59,8 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
                          registry_->Find(request.model(), request.model_version()));
-  BITLM_ASSIGN_OR_RETURN(const ScoreOptions options, ReadScoreOptions(request.options()));
+  BITLM_ASSIGN_OR_RETURN(const ScoreOptions options,
+                         ReadScoreOptions(request.options(), model->model->config()));
   BITLM_ASSIGN_OR_RETURN(std::vector<TokenizedSentence> sentences,
                          TokenizeSentences(request, model->model->model(), limits_));
 

@@ -39,6 +39,7 @@ v1::ModelConfig MakeConfig(const ModelConfig& config) {
   out.set_vocabulary_size(config.vocabulary_size);
   out.set_context(std::string(ToString(config.context)));
   out.set_normalization(std::string(ToString(config.normalization)));
+  out.set_self_normalized(config.self_normalized);
   return out;
 }
 

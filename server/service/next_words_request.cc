@@ -101,6 +101,10 @@ absl::StatusOr<NextWordsQuery> ReadNextWordsQuery(const v1::NextWordsRequest& re
   if (request.has_allow_end_of_sentence()) {
     options.allow_end_of_sentence = request.allow_end_of_sentence();
   }
+  if (request.self_normalized() && !model.config.self_normalized) {
+    return NotSelfNormalized("self_normalized");
+  }
+  options.self_normalized = request.self_normalized();
   int64_t limit = limits.max_top_k;
   int64_t default_top_k = kDefaultTopK;
   if (request.has_prefix()) {

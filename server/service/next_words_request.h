@@ -16,7 +16,8 @@ namespace bitlm {
 absl::Status CheckCandidateCount(const grpc::ByteBuffer& bytes, const RequestLimits& limits);
 
 // What a request asks of a model. options.top_k is 0 when no word may be answered. Errors:
-// INVALID_ARGUMENT naming the field, "candidates[3]: ...".
+// INVALID_ARGUMENT naming the field, "candidates[3]: ..."; FAILED_PRECONDITION for
+// "self_normalized" when the model does not allow it.
 absl::StatusOr<NextWordsQuery> ReadNextWordsQuery(const v1::NextWordsRequest& request,
                                                   const ServedModel& model,
                                                   const RequestLimits& limits);

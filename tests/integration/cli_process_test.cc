@@ -213,6 +213,15 @@ TEST_F(CliProcessTest, NextCompletesAPrefix) {
   EXPECT_THAT(none.output, IsEmpty());
 }
 
+TEST_F(CliProcessTest, SelfNormalizedScoresNeedAModelTrainedForThem) {
+  const Result next = Run({"next", "--self-normalized"});
+  EXPECT_EQ(next.status, 1);
+  EXPECT_THAT(next.errors, StartsWith("bitlm: self_normalized: "));
+  const Result score = Run({"score", "--self-normalized", "w1"});
+  EXPECT_EQ(score.status, 1);
+  EXPECT_THAT(score.errors, HasSubstr("options.self_normalized: "));
+}
+
 TEST_F(CliProcessTest, ModelsAreATable) {
   const Result result = Run({"models"});
   EXPECT_EQ(result.status, 0);

@@ -266,5 +266,28 @@ TEST_F(ServerNextWordsTest, APrefixIsTheBeginningOfOneWordAndExcludesCandidates)
   EXPECT_THAT(Words(Next(request).second), IsEmpty());
 }
 
+TEST_F(ServerNextWordsTest, SelfNormalizedModelsGiveTheSameWordsByTheirLogits) {
+  ModelConfig config = TinyConfig("bllm", 50, 24, 20);
+  config.self_normalized = true;
+  auto model = MakeCpuLanguageModel(std::make_shared<const Model>(RandomModel(config, 3)));
+  ASSERT_THAT(model, IsOk());
+  StartServer({{"logits", 1, *model, absl::Milliseconds(1)}});
+  std::vector<v1::NextWordsRequest> requests = {Candidates("w3 w1", {"w1", "w5", "w30"}), {}, {}};
+  requests[1].set_prefix("w1");
+  for (v1::NextWordsRequest& request : requests) {
+    request.set_model("logits");
+    const v1::NextWordsResponse normalized = Next(request).second;
+    request.set_self_normalized(true);
+    const auto [status, response] = Next(request);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_GE(response.words_size(), 3);
+    EXPECT_EQ(Words(response), Words(normalized));
+    // The difference is log Z.
+    const float log_z = response.words(0).logprob() - normalized.words(0).logprob();
+    EXPECT_GT(std::abs(log_z), 1.0f);
+    EXPECT_NEAR(response.words(2).logprob() - normalized.words(2).logprob(), log_z, 1e-5f);
+  }
+}
+
 }  // namespace
 }  // namespace bitlm

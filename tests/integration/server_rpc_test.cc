@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class ServerRpcTest : public ServerFixture {
  protected:
@@ -99,6 +100,48 @@ TEST_F(ServerRpcTest, BoundariesAndOovPoliciesAreOptions) {
   EXPECT_FLOAT_EQ(offset.scores(0).words(0).logprob(), plain.scores(0).words(0).logprob() - 12.5f);
 }
 
+TEST_F(ServerRpcTest, SelfNormalizedModelsGiveTheirLogits) {
+  ModelConfig config = TinyConfig("bllm", 50, 24, 20);
+  config.self_normalized = true;
+  auto model = MakeCpuLanguageModel(std::make_shared<const Model>(RandomModel(config, 3)));
+  ASSERT_THAT(model, IsOk());
+  StartServer({{"logits", 1, *model, absl::Milliseconds(1)}});
+  v1::ScoreSentencesRequest request = Sentences(TinySentences(20, 1));
+  request.set_model("logits");
+  request.mutable_options()->set_self_normalized(true);
+  request.mutable_options()->set_include_words(true);
+  const auto [status, response] = Score(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  for (int i = 0; i < request.sentences_size(); ++i) {
+    const auto sentence = Tokenize((*model)->model(), request.sentences(i));
+    const ScoreItem item = {.sentence = &*sentence, .options = {.self_normalized = true}};
+    const SentenceScore expected = SentenceScorer(*model).Score({&item, 1}, nullptr)[0];
+    EXPECT_EQ(response.scores(i).logprob(), expected.logprob);
+    for (const v1::WordScore& word : response.scores(i).words()) {
+      EXPECT_EQ(word.rank(), 0);  // Not computed.
+    }
+  }
+  request.mutable_options()->set_self_normalized(false);
+  const auto [plain_status, plain] = Score(request);
+  EXPECT_NE(plain.scores(0).logprob(), response.scores(0).logprob());
+  EXPECT_GT(plain.scores(0).words(0).rank(), 0);
+}
+
+TEST_F(ServerRpcTest, OtherModelsRefuseSelfNormalizedScores) {
+  StartServer();
+  v1::ScoreSentencesRequest score = Sentences({"w1"});
+  score.mutable_options()->set_self_normalized(true);
+  const grpc::Status score_status = Score(score).first;
+  EXPECT_EQ(score_status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(score_status.error_message(), StartsWith("options.self_normalized: "));
+  EXPECT_THAT(score_status.error_details(), HasSubstr("google.rpc.BadRequest"));
+  v1::NextWordsRequest next;
+  next.set_self_normalized(true);
+  const grpc::Status next_status = Next(next).first;
+  EXPECT_EQ(next_status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(next_status.error_message(), StartsWith("self_normalized: "));
+}
+
 TEST_F(ServerRpcTest, NoSentencesNoScores) {
   StartServer();
   const auto [status, response] = Score(v1::ScoreSentencesRequest());
@@ -153,6 +196,7 @@ TEST_F(ServerRpcTest, ModelServiceListsAndDescribes) {
   EXPECT_EQ(response.summary().preset(), "bllm");
   EXPECT_EQ(response.config().recurrent(), "binary");
   EXPECT_EQ(response.config().hidden_size(), 20);
+  EXPECT_FALSE(response.config().self_normalized());
   EXPECT_EQ(response.limits().max_top_k(), 123);
   EXPECT_EQ(response.metadata().numerics_version(), kNumericsVersion);
   EXPECT_THAT(response.device(), HasSubstr("cpu"));
