@@ -66,7 +66,7 @@ void PredictNext(const LanguageModel& model, const List& list, ThreadPool* pool,
                  ScoreStatistics* statistics) {
   for (const TokenizedSentence& sentence : list) {
     const NextWordItem item{.context = &sentence, .options = {.top_k = 10}};
-    NextWords(model, {&item, 1}, pool);
+    NextWords(model, {&item, 1}, nullptr, pool);
     ++statistics->tokens;
   }
 }

@@ -48,7 +48,8 @@ Server::Server(const ServerConfig& config)
     : config_(config),
       threads_(Threads(config.threads)),
       metrics_(BITLM_VERSION, cpu::Describe(cpu::Usable())),
-      pool_(threads_) {
+      pool_(threads_),
+      state_cache_(static_cast<size_t>(config.state_cache_mib) << 20) {
   const BatchQueueOptions options = {
       .max_queue_tokens = config.max_queue_tokens,
       .max_batch_tokens = config.max_batch_tokens,
@@ -95,6 +96,7 @@ absl::Status Server::StartHttp() {
                                                  : HttpResponse{503, "text/plain", "not ready\n"};
                                  }},
                                 {"/metrics", [this] {
+                                   metrics_.OnStateCache(state_cache_.statistics());
                                    return HttpResponse{200,
                                                        "text/plain; version=0.0.4; charset=utf-8",
                                                        metrics_.Expose()};
@@ -131,19 +133,22 @@ absl::Status Server::LoadModels() {
 
 void Server::AddModels(std::vector<LoadedModel> models) {
   for (LoadedModel& loaded : models) {
+    const Vocabulary& vocabulary = loaded.model->vocabulary();
+    WordIndex index(vocabulary);
     const ModelFacts facts = {.name = loaded.name,
                               .version = loaded.version,
                               .preset = loaded.model->config().preset,
                               .device = loaded.model->description(),
                               .weight_bytes = loaded.model->weight_bytes(),
-                              .vocabulary_bytes = loaded.model->vocabulary().MemoryBytes(),
+                              .vocabulary_bytes = vocabulary.MemoryBytes() + index.MemoryBytes(),
                               .load_time = loaded.load_time};
     spdlog::info("model {} version {}: preset {}, {} words, {} weight bytes, {}, loaded in {} ms",
-                 facts.name, facts.version, facts.preset, loaded.model->vocabulary().size(),
-                 facts.weight_bytes, facts.device, absl::ToInt64Milliseconds(facts.load_time));
+                 facts.name, facts.version, facts.preset, vocabulary.size(), facts.weight_bytes,
+                 facts.device, absl::ToInt64Milliseconds(facts.load_time));
     ModelMetrics* metrics = metrics_.AddModel(facts);
     registry_.Add(std::make_shared<ServedModel>(std::move(loaded.name), loaded.version,
-                                                std::move(loaded.model), &pool_, metrics));
+                                                std::move(loaded.model), std::move(index),
+                                                &state_cache_, &pool_, metrics));
   }
 }
 

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/base/thread_pool.h"
+#include "engine/scoring/state_cache.h"
 #include "grpcpp/server.h"
 #include "server/batching/batch_scheduler.h"
 #include "server/config/server_config.h"
@@ -58,6 +59,7 @@ class Server {
   const int threads_;
   ServerMetrics metrics_;
   ThreadPool pool_;
+  StateCache state_cache_;
   ModelRegistry registry_;
   PendingAnswers pending_;
   std::unique_ptr<BatchScheduler> scheduler_;

@@ -41,6 +41,12 @@ void AddBase(CLI::App* app, std::string& base) {
 }
 
 template <typename Options>
+void AddSelfNormalized(CLI::App* app, Options& options) {
+  app->add_flag("--self-normalized", options.self_normalized,
+                "Logits without the sum over the vocabulary, for models trained for it");
+}
+
+template <typename Options>
 void AddModel(CLI::App* app, Options& options) {
   app->add_option("--model", options.model, "Name of the model; default: the server's only one");
   app->add_option("--model-version", options.model_version, "Version; 0: the highest")
@@ -66,6 +72,7 @@ CLI::App* AddScore(CLI::App& app, ScoreArguments& score, bool& no_begin, bool& n
             "Words out of vocabulary: unk (as <unk>, default), fixed (--oov-logprob), or offset "
             "(<unk> plus --oov-logprob)");
   command->add_option("--oov-logprob", score.options.oov_logprob, "Nats, for --oov-policy");
+  AddSelfNormalized(command, score.options);
   AddModel(command, score.options);
   command->add_option("--batch-size", score.batch_size, "Sentences per request")
       ->check(CLI::Range(1, 4096))
@@ -79,8 +86,19 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
   command->add_option("-k,--top-k", next.options.top_k, "Number of words")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--allow-unknown", next.options.allow_unknown, "<unk> may be an answer");
+  command
+      ->add_option("--candidate", next.options.candidates,
+                   "A word to choose from, once for each; </s>: the end of the sentence. Without "
+                   "--top-k all are ranked")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--prefix", next.options.prefix,
+                   "The beginning of the next word: only words that start with it")
+      ->excludes("--candidate");
+  command->add_flag("--allow-unknown", next.options.allow_unknown,
+                    "<unk> may be an answer, and so may candidates out of vocabulary");
   command->add_flag("--no-end", no_end, "</s>, the end of the sentence, may not");
+  AddSelfNormalized(command, next.options);
   AddFormat(command, next.format);
   AddBase(command, next.base);
   AddModel(command, next.options);
@@ -119,6 +137,8 @@ void Unmask(std::string& value) {
 void Unmask(Arguments& arguments) {
   for (std::string& sentence : arguments.score.sentences) Unmask(sentence);
   for (std::string& word : arguments.next.context) Unmask(word);
+  for (std::string& word : arguments.next.options.candidates) Unmask(word);
+  if (arguments.next.options.prefix) Unmask(*arguments.next.options.prefix);
   for (std::string* value : {&arguments.score.file, &arguments.score.options.model,
                              &arguments.next.options.model, &arguments.connection.options.target}) {
     Unmask(*value);
@@ -178,6 +198,9 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   result.score.options.end_of_sentence = !score_no_end;
   result.score.header = !no_header;
   result.next.options.allow_end_of_sentence = !next_no_end;
+  if (!result.next.options.candidates.empty() && next->count("--top-k") == 0) {
+    result.next.options.top_k = 0;
+  }
   result.command = score->parsed()  ? Command::kScore
                    : next->parsed() ? Command::kNext
                                     : Command::kModels;

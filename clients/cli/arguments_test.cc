@@ -35,34 +35,19 @@ TEST(ArgumentsTest, ScoreReadsStandardInputByDefault) {
 }
 
 TEST(ArgumentsTest, ScoreTakesEveryOption) {
-  const Arguments arguments = Parse({"score",
-                                     "--words",
-                                     "--format",
-                                     "tsv",
-                                     "--base=2",
-                                     "--oov-policy",
-                                     "offset",
-                                     "--oov-logprob",
-                                     "-3.5",
-                                     "--no-begin",
-                                     "--no-end",
-                                     "--no-header",
-                                     "--model",
-                                     "m",
-                                     "--model-version",
-                                     "4",
-                                     "--server",
-                                     "h:1",
-                                     "--timeout-seconds",
-                                     "0.5",
-                                     "one two",
-                                     "-",
-                                     "three"});
+  const Arguments arguments =
+      Parse({"score",       "--words",           "--format",   "tsv",
+             "--base=2",    "--oov-policy",      "offset",     "--oov-logprob",
+             "-3.5",        "--self-normalized", "--no-begin", "--no-end",
+             "--no-header", "--model",           "m",          "--model-version",
+             "4",           "--server",          "h:1",        "--timeout-seconds",
+             "0.5",         "one two",           "-",          "three"});
   EXPECT_TRUE(arguments.score.options.words);
   EXPECT_EQ(arguments.score.format, Format::kTsv);
   EXPECT_EQ(arguments.score.base, "2");
   EXPECT_EQ(arguments.score.options.oov_policy, client::OovPolicy::kOffset);
   EXPECT_EQ(arguments.score.options.oov_logprob, -3.5);
+  EXPECT_TRUE(arguments.score.options.self_normalized);
   EXPECT_FALSE(arguments.score.options.begin_of_sentence);
   EXPECT_FALSE(arguments.score.options.end_of_sentence);
   EXPECT_FALSE(arguments.score.header);
@@ -74,11 +59,33 @@ TEST(ArgumentsTest, ScoreTakesEveryOption) {
 }
 
 TEST(ArgumentsTest, NextJoinsAndLimits) {
-  const Arguments arguments = Parse({"next", "-k", "3", "--no-end", "the", "cat"});
+  const Arguments arguments =
+      Parse({"next", "-k", "3", "--no-end", "--self-normalized", "the", "cat"});
   EXPECT_EQ(arguments.command, Command::kNext);
   EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
   EXPECT_EQ(arguments.next.options.top_k, 3);
   EXPECT_FALSE(arguments.next.options.allow_end_of_sentence);
+  EXPECT_TRUE(arguments.next.options.self_normalized);
+}
+
+TEST(ArgumentsTest, NextTakesCandidatesOneByOne) {
+  const Arguments arguments =
+      Parse({"next", "--candidate", "mat", "the", "--candidate=[a,b]", "cat", "--candidate=</s>"});
+  EXPECT_THAT(arguments.next.options.candidates, ElementsAre("mat", "[a,b]", "</s>"));
+  EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
+  EXPECT_EQ(arguments.next.options.top_k, 0);  // All of them.
+  EXPECT_EQ(Parse({"next", "-k2", "--candidate=a", "the"}).next.options.top_k, 2);
+  EXPECT_EQ(Parse({"next", "the"}).next.options.top_k, 10);
+}
+
+TEST(ArgumentsTest, NextTakesAPrefix) {
+  const Arguments arguments = Parse({"next", "--prefix", "th", "the", "cat"});
+  EXPECT_EQ(arguments.next.options.prefix, "th");
+  EXPECT_THAT(arguments.next.context, ElementsAre("the", "cat"));
+  EXPECT_EQ(Parse({"next"}).next.options.prefix, std::nullopt);
+  EXPECT_EQ(Parse({"next", "--prefix", ""}).next.options.prefix, "");
+  EXPECT_EQ(Parse({"next", "--prefix", "[a"}).next.options.prefix, "[a");
+  EXPECT_THAT(Error({"next", "--prefix=t", "--candidate=to"}), HasSubstr("--candidate"));
 }
 
 TEST(ArgumentsTest, TakesTextThatLooksLikeAListAsItStands) {

@@ -70,6 +70,7 @@ v1::ScoreSentencesRequest ToProto(const std::vector<std::string>& sentences,
   out->set_oov_policy(ToProto(options.oov_policy));
   out->set_oov_logprob(options.oov_logprob);
   out->set_include_words(options.words);
+  out->set_self_normalized(options.self_normalized);
   return request;
 }
 
@@ -91,11 +92,32 @@ SentenceScore FromProto(v1::SentenceScore& score) {
   return result;
 }
 
+v1::NextWordsRequest ToProto(const std::string& context, const NextWordsOptions& options) {
+  v1::NextWordsRequest request;
+  request.set_model(options.model);
+  request.set_model_version(options.model_version);
+  request.set_context(context);
+  request.set_top_k(options.top_k);
+  request.set_allow_unknown(options.allow_unknown);
+  request.set_allow_end_of_sentence(options.allow_end_of_sentence);
+  for (const std::string& candidate : options.candidates) request.add_candidates(candidate);
+  if (options.prefix) request.set_prefix(*options.prefix);
+  request.set_self_normalized(options.self_normalized);
+  return request;
+}
+
 // protobuf would send a string that is not UTF-8, and complain on standard error.
 absl::Status CheckUtf8(const std::string& field, const std::string& text) {
   const size_t position = FindInvalidUtf8(text);
   if (position == std::string::npos) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(field, ": invalid UTF-8 at byte ", position));
+}
+absl::Status CheckUtf8(const std::string& field, const std::vector<std::string>& texts) {
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const absl::Status status = CheckUtf8(absl::StrCat(field, "[", i, "]"), texts[i]);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -140,10 +162,7 @@ Client::~Client() = default;
 
 absl::StatusOr<ScoreResult> Client::Score(const std::vector<std::string>& sentences,
                                           const ScoreOptions& options) const {
-  for (size_t i = 0; i < sentences.size(); ++i) {
-    const absl::Status status = CheckUtf8(absl::StrCat("sentences[", i, "]"), sentences[i]);
-    if (!status.ok()) return status;
-  }
+  if (absl::Status status = CheckUtf8("sentences", sentences); !status.ok()) return status;
   v1::ScoreSentencesResponse response;
   const absl::Status status =
       impl_->Call(*impl_->language_models, &v1::LanguageModelService::Stub::ScoreSentences,
@@ -164,22 +183,25 @@ absl::StatusOr<ScoreResult> Client::Score(const std::vector<std::string>& senten
 absl::StatusOr<NextWordsResult> Client::NextWords(const std::string& context,
                                                   const NextWordsOptions& options) const {
   if (absl::Status status = CheckUtf8("context", context); !status.ok()) return status;
-  v1::NextWordsRequest request;
-  request.set_model(options.model);
-  request.set_model_version(options.model_version);
-  request.set_context(context);
-  request.set_top_k(options.top_k);
-  request.set_allow_unknown(options.allow_unknown);
-  request.set_allow_end_of_sentence(options.allow_end_of_sentence);
+  if (absl::Status status = CheckUtf8("candidates", options.candidates); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = CheckUtf8("prefix", options.prefix.value_or("")); !status.ok()) {
+    return status;
+  }
   v1::NextWordsResponse response;
-  const absl::Status status = impl_->Call(
-      *impl_->language_models, &v1::LanguageModelService::Stub::NextWords, request, &response);
+  const absl::Status status =
+      impl_->Call(*impl_->language_models, &v1::LanguageModelService::Stub::NextWords,
+                  ToProto(context, options), &response);
   if (!status.ok()) return status;
   NextWordsResult result = {
       .model = response.model(), .model_version = response.model_version(), .words = {}};
   for (v1::NextWord& word : *response.mutable_words()) {
-    result.words.push_back(
-        {.word = std::move(*word.mutable_word()), .id = word.id(), .logprob = word.logprob()});
+    result.words.push_back({.word = std::move(*word.mutable_word()),
+                            .id = word.id(),
+                            .logprob = word.logprob(),
+                            .oov = word.oov(),
+                            .candidate_index = word.candidate_index()});
   }
   return result;
 }

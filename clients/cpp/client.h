@@ -36,6 +36,9 @@ struct ScoreOptions {
   OovPolicy oov_policy = OovPolicy::kUnknownWord;
   double oov_logprob = 0;  // Nats; kFixed and kOffset.
   bool words = false;      // Whether SentenceScore::words is filled.
+  // Logits as they stand, without the sum over the vocabulary: much cheaper. For models that were
+  // trained for it, FAILED_PRECONDITION for others.
+  bool self_normalized = false;
 };
 
 struct WordScore {
@@ -43,7 +46,7 @@ struct WordScore {
   int32_t id = 0;     // In the model's vocabulary.
   float logprob = 0;  // Nats.
   bool oov = false;
-  int32_t rank = 0;  // 1: the most probable.
+  int32_t rank = 0;  // 1: the most probable; 0: not computed, with self_normalized.
 };
 
 struct SentenceScore {
@@ -64,15 +67,25 @@ struct ScoreResult {
 struct NextWordsOptions {
   std::string model = "";
   int64_t model_version = 0;
-  int32_t top_k = 10;  // Range [1, the server's max_top_k].
-  bool allow_unknown = false;
+  // Range [1, the server's max_top_k]; 0: all candidates, or 10 words of the vocabulary.
+  int32_t top_k = 10;
+  bool allow_unknown = false;  // Also: candidates out of vocabulary, as <unk>.
   bool allow_end_of_sentence = true;
+  // The words to choose from, at most the server's max_top_k; "</s>": the end of the sentence.
+  // Empty: the vocabulary.
+  std::vector<std::string> candidates = {};
+  // The beginning of the next word: only words that start with it, never <unk> or </s>. Excludes
+  // candidates.
+  std::optional<std::string> prefix = std::nullopt;
+  bool self_normalized = false;  // As ScoreOptions's.
 };
 
 struct NextWord {
   std::string word;
   int32_t id = 0;
-  float logprob = 0;  // Nats.
+  float logprob = 0;            // Nats, of the full distribution.
+  bool oov = false;             // A candidate out of vocabulary, with the logprob of <unk>.
+  int32_t candidate_index = 0;  // Of the first candidate that is this word.
 };
 
 struct NextWordsResult {

@@ -22,6 +22,10 @@ TEST(ClientTest, RefusesInvalidUtf8BeforeItIsSent) {
   EXPECT_EQ(std::string(score.message()), "sentences[1]: invalid UTF-8 at byte 1");
   EXPECT_EQ(std::string(client.NextWords("\x80").status().message()),
             "context: invalid UTF-8 at byte 0");
+  EXPECT_EQ(std::string(client.NextWords("", {.candidates = {"a", "bc\xff"}}).status().message()),
+            "candidates[1]: invalid UTF-8 at byte 2");
+  EXPECT_EQ(std::string(client.NextWords("", {.prefix = "\xc3"}).status().message()),
+            "prefix: invalid UTF-8 at byte 0");
 }
 
 TEST(SentenceOfErrorTest, ReadsTheIndexOfAFieldPath) {

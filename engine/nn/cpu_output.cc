@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
+#include <iterator>
 #include <tuple>
+#include <utility>
 
 #include "engine/kernels/elementary/elementary.h"
 #include "engine/kernels/panel.h"
 #include "engine/nn/cpu_language_model.h"
+#include "engine/nn/cpu_word_output.h"
 
 namespace bitlm {
 namespace {
@@ -24,6 +26,12 @@ size_t GroupTiles(size_t tiles, const ThreadPool* pool) {
   if (pool == nullptr) return kMaxGroupTiles;
   const size_t tasks = kTasksPerThread * static_cast<size_t>(pool->threads());
   return std::clamp<size_t>(tiles / tasks, 1, kMaxGroupTiles);
+}
+
+// Those of the ascending `words` that are in [first, first + count).
+std::span<const TokenId> WordsOf(std::span<const TokenId> words, TokenId first, size_t count) {
+  const auto begin = std::lower_bound(words.begin(), words.end(), first);
+  return {begin, std::lower_bound(begin, words.end(), first + static_cast<TokenId>(count))};
 }
 
 void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& body) {
@@ -44,20 +52,14 @@ size_t CpuOutput::MaxRows(size_t vocabulary, size_t block_rows) {
 
 CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t hidden, int planes,
                      size_t hidden_offset, std::span<const OutputRow> rows, ThreadPool* pool)
-    : weights_(weights),
-      kernels_(kernels),
-      hidden_(hidden),
-      hidden_offset_(hidden_offset),
+    : kernels_(kernels),
       rows_(rows),
       pool_(pool),
       vocabulary_(weights.output.matrix.rows),
       tiles_(CeilDiv(vocabulary_, kSoftmaxTile)),
       group_tiles_(GroupTiles(tiles_, pool)),
-      groups_(CeilDiv(tiles_, group_tiles_)) {
-  const size_t embedding = weights.output.matrix.columns;
-  z_ = TakeFloatRows(scratch_, rows.size(), embedding);
-  zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
-  z_scales_ = scratch_.Take<float>(rows.size() * weights.output.scales.size());
+      groups_(CeilDiv(tiles_, group_tiles_)),
+      logits_(weights, kernels, hidden, planes, hidden_offset, rows) {
   parts_ = scratch_.Take<SoftmaxPart>(rows.size() * tiles_);
   bool want_top = false;
   for (size_t row = 0; row < rows.size(); ++row) {
@@ -79,8 +81,9 @@ CpuOutput::CpuOutput(const CpuWeights& weights, const KernelSet& kernels, size_t
 }
 
 void CpuOutput::Run() {
-  const size_t task_rows = kernels_.block_rows;
-  const size_t chunks = CeilDiv(rows_.size(), task_rows);
+  // Chunks of as equal a size as can be, so that tasks are.
+  const size_t chunks = CeilDiv(rows_.size(), kernels_.block_rows);
+  const size_t task_rows = CeilDiv(rows_.size(), chunks);
   const auto rows_of = [&](size_t chunk) {
     return std::min(task_rows, rows_.size() - chunk * task_rows);
   };
@@ -90,7 +93,7 @@ void CpuOutput::Run() {
           ? task_rows
           : std::min(task_rows, CeilDiv(rows_.size(), static_cast<size_t>(pool_->threads())));
   ForAll(pool_, CeilDiv(rows_.size(), share),
-         [&](size_t i) { Project(i * share, std::min(share, rows_.size() - i * share)); });
+         [&](size_t i) { logits_.Project(i * share, std::min(share, rows_.size() - i * share)); });
   ForAll(pool_, ranked_.size(), [&](size_t i) { RankedLogits(ranked_[i]); });
   // Chunks inside groups: the weights of a group stay in cache while all rows pass over them.
   ForAll(pool_, groups_ * chunks, [&](size_t task) {
@@ -101,103 +104,13 @@ void CpuOutput::Run() {
   ForAll(finishing, rows_.size(), [&](size_t row) { Finish(row); });
 }
 
-void CpuOutput::Project(size_t first, size_t count) {
-  Scratch scratch;
-  const LinearWeights& projection = weights_.output_projection;
-  const bool binary_output = weights_.output.matrix.kind == MatrixKind::kBinary;
-  const FloatRows z{.data = z_.Row(first), .stride = z_.stride};
-  const float** rows = scratch.Take<const float*>(count);
-  for (size_t b = 0; b < count; ++b) rows[b] = rows_[first + b].state + hidden_offset_;
-  QuantizationScale z_scale = QuantizationScale::kRowMaximum;
-  if (projection.matrix.kind == MatrixKind::kNone) {
-    z_scale = QuantizationScale::kHidden;
-    for (size_t b = 0; b < count; ++b) std::memcpy(z.Row(b), rows[b], hidden_ * sizeof(float));
-  } else if (projection.matrix.kind == MatrixKind::kFloat) {
-    const FloatRows h = TakeFloatRows(scratch, count, hidden_);
-    for (size_t b = 0; b < count; ++b) std::memcpy(h.Row(b), rows[b], hidden_ * sizeof(float));
-    FloatProduct(kernels_, projection.matrix, h, count, projection.bias.data(), false, z, nullptr);
-  } else {
-    const QuantizedRows hq =
-        Quantized(kernels_, scratch, rows, count, hidden_, zq_.planes, QuantizationScale::kHidden);
-    IntegerLinear(kernels_, projection.matrix, projection.row_scales.data(), projection.bias.data(),
-                  hq, count, z, nullptr);
-  }
-  if (!binary_output) return;
-  for (size_t b = 0; b < count; ++b) rows[b] = z.Row(b);
-  const QuantizedRows zq = zq_.From(first);
-  kernels_.quantize({.rows = rows,
-                     .batch = count,
-                     .columns = weights_.output.matrix.columns,
-                     .planes = zq.planes,
-                     .scale = z_scale,
-                     .q = zq.q,
-                     .q_stride = zq.q_stride,
-                     .scales = zq.scales,
-                     .totals = zq.totals});
-  const AlignedBuffer<float>& scales = weights_.output.scales;
-  for (size_t plane = 0; plane < scales.size(); ++plane) {
-    float* of_plane = z_scales_ + plane * rows_.size() + first;
-    for (size_t b = 0; b < count; ++b) of_plane[b] = zq.scales[b] * scales[plane];
-  }
-}
-
-void CpuOutput::Logits(size_t first, size_t count, size_t panel, size_t panels,
-                       FloatRows logits) const {
-  const PackedMatrix& matrix = weights_.output.matrix;
-  const float* bias =
-      weights_.output.bias.size() == 0 ? nullptr : weights_.output.bias.data() + panel * kPanelRows;
-  if (matrix.kind == MatrixKind::kFloat) {
-    kernels_.float_gemm({.panels = matrix.floats.data() + panel * kPanelRows * matrix.columns,
-                         .row_panels = panels,
-                         .columns = matrix.columns,
-                         .x = z_.Row(first),
-                         .x_stride = z_.stride,
-                         .batch = count,
-                         .bias = bias,
-                         .accumulate = false,
-                         .out = logits.data,
-                         .out_stride = logits.stride});
-    return;
-  }
-  Scratch scratch;
-  int32_t* sums = scratch.Take<int32_t>(count * logits.stride);
-  for (size_t plane = 0; plane < matrix.planes; ++plane) {
-    Sums(first, count, panel, panels, plane, sums, logits.stride);
-    kernels_.dequantize({.x_sums = sums,
-                         .x_scales = z_scales_ + plane * rows_.size() + first,
-                         .bias = bias,
-                         .accumulate = plane > 0,
-                         .rows = panels * kPanelRows,
-                         .sums_stride = logits.stride,
-                         .batch = count,
-                         .out = logits.data,
-                         .out_stride = logits.stride});
-  }
-}
-
-void CpuOutput::Sums(size_t first, size_t count, size_t panel, size_t panels, size_t plane,
-                     int32_t* sums, size_t stride) const {
-  const PackedMatrix& matrix = weights_.output.matrix;
-  const QuantizedRows z = zq_.From(first);
-  kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
-                        .row_panels = panels,
-                        .groups = matrix.groups(),
-                        .q = z.q,
-                        .q_stride = z.q_stride,
-                        .planes = z.planes,
-                        .totals = z.totals,
-                        .batch = count,
-                        .sums = sums,
-                        .sums_stride = stride});
-}
-
 void CpuOutput::RankedLogits(size_t row) {
   const OutputRow& out = rows_[row];
   for (size_t i = 0; i < out.targets.size(); ++i) {
     Scratch scratch;
     const FloatRows logits = TakeFloatRows(scratch, 1, kPanelRows);
     const size_t word = static_cast<size_t>(out.targets[i]);
-    Logits(row, 1, word / kPanelRows, 1, logits);
+    logits_.Compute(row, 1, word / kPanelRows, 1, logits);
     out.logprobs[i] = logits.data[word % kPanelRows];
     out.ranks[i] = 1;
   }
@@ -206,19 +119,17 @@ void CpuOutput::RankedLogits(size_t row) {
 void CpuOutput::Pass(size_t group, size_t first, size_t count) {
   Scratch scratch;
   // Of a binary table only the integer sums of all rows are kept; logits live from row to row.
-  const PackedMatrix& matrix = weights_.output.matrix;
-  const bool from_sums = matrix.kind == MatrixKind::kBinary && matrix.planes == 1;
+  const bool from_sums = logits_.FromSums();
   int32_t* sums = from_sums ? scratch.Take<int32_t>(count * kSoftmaxTile) : nullptr;
   const FloatRows logits = TakeFloatRows(scratch, from_sums ? 1 : count, kSoftmaxTile);
-  const float* bias = weights_.output.bias.size() == 0 ? nullptr : weights_.output.bias.data();
   const size_t end = std::min(tiles_, (group + 1) * group_tiles_);
   for (size_t tile = group * group_tiles_; tile < end; ++tile) {
     const size_t words = std::min(kSoftmaxTile, vocabulary_ - tile * kSoftmaxTile);
     const size_t panels = CeilDiv(words, kPanelRows);
     if (from_sums) {
-      Sums(first, count, tile * kTilePanels, panels, 0, sums, kSoftmaxTile);
+      logits_.Sums(first, count, tile * kTilePanels, panels, 0, sums, kSoftmaxTile);
     } else {
-      Logits(first, count, tile * kTilePanels, panels, logits);
+      logits_.Compute(first, count, tile * kTilePanels, panels, logits);
     }
     // The targets of these rows in this tile.
     const auto begins = [](const TileTarget& target, const std::pair<size_t, size_t>& key) {
@@ -231,12 +142,11 @@ void CpuOutput::Pass(size_t group, size_t first, size_t count) {
       const float* of_row = from_sums ? logits.data : logits.Row(b);
       SoftmaxPart& part = parts_[row * tiles_ + tile];
       if (from_sums) {
-        part =
-            kernels_.softmax_sums({.sums = sums + b * kSoftmaxTile,
-                                   .scale = z_scales_[row],
-                                   .bias = bias == nullptr ? nullptr : bias + tile * kSoftmaxTile,
-                                   .count = words,
-                                   .logits = logits.data});
+        part = kernels_.softmax_sums({.sums = sums + b * kSoftmaxTile,
+                                      .scale = logits_.scale(row),
+                                      .bias = logits_.bias(tile * kTilePanels),
+                                      .count = words,
+                                      .logits = logits.data});
       } else {
         part = kernels_.softmax_tile(of_row, words);
       }
@@ -256,7 +166,11 @@ void CpuOutput::CollectTile(size_t tile, size_t row, const float* logits, size_t
   const OutputRow& out = rows_[row];
   const TokenId first_id = static_cast<TokenId>(tile * kSoftmaxTile);
   if (out.top_k > 0) {
-    KeepTopK({logits, count}, first_id, static_cast<size_t>(out.top_k), top);
+    const size_t k = static_cast<size_t>(out.top_k);
+    if (out.among.empty()) KeepTopK({logits, count}, first_id, k, top);
+    for (const TokenId word : WordsOf(out.among, first_id, count)) {
+      KeepTopK({logits + (word - first_id), 1}, word, k, top);
+    }
   }
   if (!Ranked(row)) return;
   for (size_t i = 0; i < out.targets.size(); ++i) {
@@ -282,7 +196,9 @@ void CpuOutput::Finish(size_t row) {
     sum = std::fma(parts[tile].sum, elementary::Exp(parts[tile].max - max), sum);
   }
   const float log_sum = elementary::Log(sum);
-  const auto logprob = [&](float logit) { return (logit - max) - log_sum; };
+  const auto logprob = [&](float logit) {
+    return out.self_normalized ? logit : (logit - max) - log_sum;
+  };
   for (size_t i = 0; i < out.targets.size(); ++i) out.logprobs[i] = logprob(out.logprobs[i]);
   if (out.top_k <= 0) return;
   std::vector<ScoredWord> words;
@@ -299,15 +215,27 @@ void CpuOutput::Finish(size_t row) {
 }
 
 void CpuLanguageModel::Output(std::span<const OutputRow> rows, ThreadPool* pool) const {
+  // Rows that need some words only, and the others.
+  std::vector<OutputRow> of_words, of_vocabulary;
+  std::partition_copy(rows.begin(), rows.end(), std::back_inserter(of_words),
+                      std::back_inserter(of_vocabulary), CpuWordOutput::Serves);
   const size_t hidden_offset = (weights_.lstm.size() - 1) * 2 * hidden_;
-  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows, kernels_.block_rows);
-  for (size_t first = 0; first < rows.size(); first += step) {
-    const size_t count = std::min(step, rows.size() - first);
-    const double cycles = static_cast<double>(count) * ProductCycles(weights_.output.matrix);
-    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, rows.subspan(first, count),
-              PoolFor(cycles, pool))
+  const auto in_steps = [&](const std::vector<OutputRow>& all, size_t step, const auto& run) {
+    for (size_t first = 0; first < all.size(); first += step) {
+      run(std::span(all).subspan(first, std::min(step, all.size() - first)));
+    }
+  };
+  in_steps(of_words, CpuWordOutput::kMaxRows, [&](std::span<const OutputRow> some) {
+    CpuWordOutput(weights_, kernels_, hidden_, planes_, hidden_offset, some,
+                  PoolFor(CpuWordOutput::Cycles(weights_, some), pool))
         .Run();
-  }
+  });
+  const size_t step = CpuOutput::MaxRows(weights_.output.matrix.rows, kernels_.block_rows);
+  in_steps(of_vocabulary, step, [&](std::span<const OutputRow> some) {
+    const double cycles = static_cast<double>(some.size()) * ProductCycles(weights_.output.matrix);
+    CpuOutput(weights_, kernels_, hidden_, planes_, hidden_offset, some, PoolFor(cycles, pool))
+        .Run();
+  });
 }
 
 }  // namespace bitlm

@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "engine/base/thread_pool.h"
-#include "engine/nn/cpu_products.h"
+#include "engine/nn/cpu_logits.h"
 #include "engine/nn/cpu_weights.h"
 #include "engine/nn/kernel_set.h"
 #include "engine/nn/language_model.h"
+#include "engine/nn/scratch.h"
 #include "engine/nn/top_k.h"
 
 namespace bitlm {
@@ -38,14 +39,6 @@ class CpuOutput {
     size_t index;
   };
 
-  // The output projection of rows [first, first + count), quantized if the output table is binary:
-  // [LCY18] equation 9's W_Ty h + b_Ty.
-  void Project(size_t first, size_t count);
-  // Logits of words [16 * panel, 16 * (panel + panels)) for rows [first, first + count).
-  void Logits(size_t first, size_t count, size_t panel, size_t panels, FloatRows logits) const;
-  // The exact sums of a binary table's plane for the same words and rows.
-  void Sums(size_t first, size_t count, size_t panel, size_t panels, size_t plane, int32_t* sums,
-            size_t stride) const;
   // Logits of a row's targets, ahead of the pass, for their ranks.
   void RankedLogits(size_t row);
   // Tiles of group `group` for rows [first, first + count).
@@ -57,10 +50,7 @@ class CpuOutput {
 
   bool Ranked(size_t row) const { return rows_[row].ranks != nullptr; }
 
-  const CpuWeights& weights_;
   const KernelSet& kernels_;
-  const size_t hidden_;
-  const size_t hidden_offset_;
   const std::span<const OutputRow> rows_;
   ThreadPool* const pool_;
   const size_t vocabulary_;
@@ -68,10 +58,8 @@ class CpuOutput {
   const size_t group_tiles_;
   const size_t groups_;
 
+  CpuLogits logits_;
   Scratch scratch_;
-  FloatRows z_;                               // [rows][E].
-  QuantizedRows zq_;                          // Binary output table: z quantized.
-  float* z_scales_;                           // [planes][rows]: its scales times the table's.
   SoftmaxPart* parts_;                        // [rows][tiles].
   std::vector<size_t> ranked_;                // Rows with ranks.
   std::vector<TileTarget> targets_;           // Of rows without ranks, by tile, then row.

@@ -29,8 +29,15 @@ struct OutputRow {
   float* logprobs = nullptr;  // [targets.size()], nats; out. May be null when targets is empty.
   int32_t* ranks =
       nullptr;    // [targets.size()] or null; out: 1 = the most probable word; ties rank by id.
-  int top_k = 0;  // Number of most probable words wanted, at most V.
+  int top_k = 0;  // Number of most probable words wanted, at most V, or the number of `among`.
   TokenScore* top = nullptr;  // [top_k]; out, most probable first, ties by lower id.
+  // The words that `top` is chosen from, ascending, without repeats. Empty: all.
+  std::span<const TokenId> among;
+  // Whether log-probabilities are the logits as they stand, without log Z: those of a model that
+  // was trained to have log Z near 0 (ModelConfig::self_normalized). Then targets without ranks,
+  // and top words among given ones, cost these words and not a pass over the vocabulary. Of any
+  // model the difference to a log-probability is the row's log Z.
+  bool self_normalized = false;
 };
 
 // A loaded network that computes states and output distributions. Immutable and thread-safe; all

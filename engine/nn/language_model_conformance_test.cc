@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -173,7 +174,8 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
     return state;
   }
 
-  std::vector<float> Distribution(const std::vector<float>& state) const {
+  std::vector<float> Distribution(const std::vector<float>& state,
+                                  bool self_normalized = false) const {
     std::vector<TokenId> all(static_cast<size_t>(outputs_));
     for (int v = 0; v < outputs_; ++v) all[static_cast<size_t>(v)] = v;
     std::vector<float> logprobs(all.size(), NAN);
@@ -181,6 +183,7 @@ class LanguageModelConformanceTest : public testing::TestWithParam<std::tuple<Ca
     row.state = state.data();
     row.targets = all;
     row.logprobs = logprobs.data();
+    row.self_normalized = self_normalized;
     model_->Output({&row, 1}, nullptr);
     return logprobs;
   }
@@ -291,8 +294,99 @@ TEST_P(LanguageModelConformanceTest, TopWordsHaveRanksOneToK) {
   }
 }
 
+TEST_P(LanguageModelConformanceTest, TopWordsAmongSomeAreTheirsOfAll) {
+  const std::vector<float> state = StateAfter({4, 4});
+  const auto top_of = [&](int k, std::span<const TokenId> among) {
+    std::vector<TokenScore> top(static_cast<size_t>(k));
+    OutputRow row;
+    row.state = state.data();
+    row.top_k = k;
+    row.top = top.data();
+    row.among = among;
+    model_->Output({&row, 1}, nullptr);
+    return top;
+  };
+  const std::vector<TokenScore> all = top_of(outputs_, {});
+  for (const int step : {1, 2, 7, 600}) {
+    std::vector<TokenId> among;
+    for (TokenId word = outputs_ / 3 % step; word < outputs_; word += step) {
+      among.push_back(word);
+    }
+    std::vector<TokenScore> expected;
+    for (const TokenScore& word : all) {
+      if (std::binary_search(among.begin(), among.end(), word.token)) expected.push_back(word);
+    }
+    const int words = static_cast<int>(among.size());
+    for (const int k : {1, std::min(5, words), words}) {
+      EXPECT_EQ(top_of(k, among), std::vector<TokenScore>(expected.begin(), expected.begin() + k));
+    }
+  }
+}
+
+TEST_P(LanguageModelConformanceTest, SelfNormalizedLogprobsDifferByLogZ) {
+  const std::vector<float> state = StateAfter({4, 2});
+  const std::vector<float> normalized = Distribution(state);
+  const std::vector<float> logits = Distribution(state, true);
+  double sum = 0;
+  float largest = 0;
+  for (const float logit : logits) {
+    sum += std::exp(static_cast<double>(logit));
+    largest = std::max(largest, std::fabs(logit));
+  }
+  const double log_z = std::log(sum);
+  // Three float operations round, on values up to these; and the softmax has its own error
+  // (docs/numerics.md, section 6).
+  const double bound = 4 * 0x1p-24 * (2 * largest + std::fabs(log_z)) + 100 * 0x1p-24;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    ASSERT_NEAR(static_cast<double>(logits[v]) - static_cast<double>(normalized[v]), log_z, bound)
+        << v;
+  }
+}
+
+TEST_P(LanguageModelConformanceTest, SelfNormalizedRowsAgreeHoweverTheyAreAsked) {
+  const std::vector<float> state = StateAfter({4, 2});
+  const std::vector<float> logits = Distribution(state, true);
+  std::vector<TokenId> some;
+  for (TokenId word = 1; word < outputs_; word += 1 + word % 37) some.push_back(word);
+  std::vector<TokenId> shuffled(some.rbegin(), some.rend());
+  shuffled.insert(shuffled.end(), some.begin(), some.end());
+  const int k = static_cast<int>(some.size());
+  std::vector<float> logprobs(shuffled.size(), NAN);
+  std::vector<int32_t> ranks(shuffled.size(), -1);
+  std::vector<TokenScore> top(static_cast<size_t>(outputs_));
+  OutputRow row;
+  row.state = state.data();
+  row.self_normalized = true;
+  row.targets = shuffled;
+  row.logprobs = logprobs.data();
+  row.top_k = k;
+  row.top = top.data();
+  row.among = some;
+  model_->Output({&row, 1}, nullptr);
+  std::vector<std::pair<float, TokenId>> order;
+  for (const TokenId word : some) order.emplace_back(-logits[static_cast<size_t>(word)], word);
+  std::sort(order.begin(), order.end());
+  for (size_t i = 0; i < shuffled.size(); ++i) {
+    ASSERT_EQ(logprobs[i], logits[static_cast<size_t>(shuffled[i])]);
+  }
+  for (size_t i = 0; i < some.size(); ++i) {
+    ASSERT_EQ(top[i].logprob, -order[i].first);
+    ASSERT_EQ(logits[static_cast<size_t>(top[i].token)], top[i].logprob);
+  }
+  // With ranks, or the top words of all: over the vocabulary.
+  row.ranks = ranks.data();
+  row.top_k = outputs_;
+  row.among = {};
+  model_->Output({&row, 1}, nullptr);
+  for (size_t i = 0; i < shuffled.size(); ++i) {
+    ASSERT_EQ(logprobs[i], logits[static_cast<size_t>(shuffled[i])]);
+    ASSERT_EQ(top[static_cast<size_t>(ranks[i] - 1)].token, shuffled[i]);
+    ASSERT_EQ(top[static_cast<size_t>(ranks[i] - 1)].logprob, logprobs[i]);
+  }
+}
+
 TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
-  // Rows of every kind in one call: with and without targets, ranks, top words.
+  // Rows of every kind in one call: with and without targets, ranks, top words of all or some.
   constexpr int kRows = 61;
   std::vector<std::vector<float>> states;
   for (int b = 0; b < kRows; ++b) states.push_back(StateAfter({b, b / 3, b / 7}));
@@ -315,8 +409,10 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
       std::vector<int32_t> ranks(rows.size() * 2, -1);
       std::vector<TokenScore> top(rows.size() * 2);
       const std::vector<TokenId> targets = {1, outputs_ - 1};
+      const std::vector<TokenId> among = {0, outputs_ - 1};
       for (size_t b = 0; b < rows.size(); ++b) {
         rows[b].state = states[b].data();
+        rows[b].self_normalized = b % 5 < 2;
         if (b % 4 != 3) {
           rows[b].targets = targets;
           rows[b].logprobs = &logprobs[2 * b];
@@ -325,6 +421,7 @@ TEST_P(LanguageModelConformanceTest, BatchesAndThreadsGiveTheSameBits) {
         if (b % 3 == 0) {
           rows[b].top_k = 2;
           rows[b].top = &top[2 * b];
+          if (b % 2 == 1) rows[b].among = among;
         }
       }
       model_->Output(rows, &pool);

@@ -274,7 +274,7 @@ class ReferenceLanguageModel final : public LanguageModel {
     const double max = *std::max_element(logits.begin(), logits.end());
     double sum = 0;
     for (const double logit : logits) sum += std::exp(logit - max);
-    const double log_sum = max + std::log(sum);
+    const double log_sum = row.self_normalized ? 0 : max + std::log(sum);
     const auto before = [&](size_t a, size_t b) {
       return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
     };
@@ -286,9 +286,12 @@ class ReferenceLanguageModel final : public LanguageModel {
       for (size_t v = 0; v < outputs_; ++v) row.ranks[i] += before(v, target) ? 1 : 0;
     }
     if (row.top_k <= 0) return;
-    std::vector<size_t> order(outputs_);
-    std::iota(order.begin(), order.end(), size_t{0});
-    const size_t k = std::min(static_cast<size_t>(row.top_k), outputs_);
+    std::vector<size_t> order(row.among.begin(), row.among.end());
+    if (order.empty()) {
+      order.resize(outputs_);
+      std::iota(order.begin(), order.end(), size_t{0});
+    }
+    const size_t k = std::min(static_cast<size_t>(row.top_k), order.size());
     std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(k), order.end(),
                       before);
     for (size_t i = 0; i < k; ++i) {

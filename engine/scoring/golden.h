@@ -12,9 +12,10 @@
 namespace bitlm {
 
 // Scores the golden sentences of the model (sentence protocol, </s> included; by a classifier: the
-// log-probability of class 0) and compares bit for bit. A model without any passes. Errors: DATA_LOSS for a score that differs, naming the sentence
-// by its number and both values; FAILED_PRECONDITION when the model was written for another
-// version of the numerics; INVALID_ARGUMENT for a golden text that cannot be read.
+// log-probability of class 0) and compares bit for bit. A model without any passes. Errors:
+// DATA_LOSS for a score that differs, naming the sentence by its number and both values;
+// FAILED_PRECONDITION when the model was written for another version of the numerics;
+// INVALID_ARGUMENT for a golden text that cannot be read.
 absl::Status CheckGoldenSentences(const LanguageModel& model);
 
 // The golden sentences that `texts` make with this model. Errors: INVALID_ARGUMENT as Tokenize.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ class NextWordTest : public testing::Test {
   std::vector<TokenScore> Next(const std::string& text, const NextWordOptions& options) const {
     const TokenizedSentence context = Words(text);
     const NextWordItem item{.context = &context, .options = options};
-    return NextWords(*model_, {&item, 1}, nullptr)[0];
+    return NextWords(*model_, {&item, 1}, nullptr, nullptr)[0];
   }
 
   const std::shared_ptr<const LanguageModel> model_;
@@ -83,10 +84,91 @@ TEST_F(NextWordTest, ManyContextsGiveWhatEachGivesAlone) {
     items.push_back({.context = &contexts[i], .options = {.top_k = static_cast<int>(2 * i + 1)}});
   }
   ThreadPool pool(2);
-  const std::vector<std::vector<TokenScore>> answers = NextWords(*model_, items, &pool);
+  const std::vector<std::vector<TokenScore>> answers = NextWords(*model_, items, nullptr, &pool);
   ASSERT_EQ(answers.size(), texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     EXPECT_EQ(answers[i], Next(texts[i], items[i].options)) << texts[i];
+  }
+}
+
+TEST_F(NextWordTest, ChoosesAmongGivenWords) {
+  const Vocabulary& vocabulary = model_->vocabulary();
+  const TokenizedSentence context = Words("w2 w3");
+  const std::vector<TokenScore> all = Next("w2 w3", {.top_k = 40, .allow_unknown = true});
+  const std::vector<TokenId> among = {vocabulary.Find("w30"), vocabulary.end_of_sentence_id(),
+                                      vocabulary.Find("w4"),  vocabulary.Find("w30"),
+                                      vocabulary.Find("w7"),  vocabulary.unknown_id()};
+  for (const bool allow_unknown : {false, true}) {
+    for (const bool allow_end : {false, true}) {
+      for (const int k : {1, 2, 5, 1000000}) {
+        const NextWordItem item{.context = &context,
+                                .options = {.top_k = k,
+                                            .allow_unknown = allow_unknown,
+                                            .allow_end_of_sentence = allow_end},
+                                .among = among};
+        std::vector<TokenScore> expected;
+        for (const TokenScore& word : all) {
+          if (std::find(among.begin(), among.end(), word.token) == among.end() ||
+              (!allow_unknown && word.token == vocabulary.unknown_id()) ||
+              (!allow_end && word.token == vocabulary.end_of_sentence_id())) {
+            continue;
+          }
+          if (expected.size() < static_cast<size_t>(k)) expected.push_back(word);
+        }
+        EXPECT_EQ(NextWords(*model_, {&item, 1}, nullptr, nullptr)[0], expected);
+      }
+    }
+  }
+}
+
+TEST_F(NextWordTest, SelfNormalizedWordsAreTheSameByTheirLogits) {
+  const std::vector<TokenScore> normalized = Next("w1", {.top_k = 20});
+  const std::vector<TokenScore> all = Next("w1", {.top_k = 20, .self_normalized = true});
+  const TokenizedSentence context = Words("w1");
+  const std::vector<TokenId> among = {normalized[7].token, normalized[2].token};
+  const NextWordItem item{
+      .context = &context, .options = {.self_normalized = true}, .among = among};
+  EXPECT_EQ(NextWords(*model_, {&item, 1}, nullptr, nullptr)[0],
+            (std::vector<TokenScore>{all[2], all[7]}));
+  const float log_z = all[0].logprob - normalized[0].logprob;
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i].token, normalized[i].token);
+    EXPECT_NEAR(all[i].logprob - normalized[i].logprob, log_z, 1e-5f);
+  }
+}
+
+TEST_F(NextWordTest, NothingToChooseFromGivesNothing) {
+  const TokenizedSentence context = Words("w1");
+  const std::vector<TokenId> unknown = {model_->vocabulary().unknown_id()};
+  const NextWordItem items[] = {
+      {.context = &context, .options = {}, .among = std::span<const TokenId>()},
+      {.context = &context, .options = {}, .among = unknown},
+      {.context = &context, .options = {.top_k = 3}}};
+  const std::vector<std::vector<TokenScore>> answers = NextWords(*model_, items, nullptr, nullptr);
+  EXPECT_TRUE(answers[0].empty());
+  EXPECT_TRUE(answers[1].empty());
+  EXPECT_EQ(answers[2], Next("w1", {.top_k = 3}));
+}
+
+TEST_F(NextWordTest, ManyChoicesGiveWhatEachGivesAlone) {
+  // More rows than one execution holds, and items of one context with and without words.
+  RandomBits random(8);
+  const std::vector<TokenizedSentence> contexts = {Words(""), Words("w1"), Words("w1 w2")};
+  std::vector<std::vector<TokenId>> among(1200);
+  std::vector<NextWordItem> items;
+  for (std::vector<TokenId>& words : among) {
+    words.resize(random.Below(9));
+    for (TokenId& word : words) word = static_cast<TokenId>(random.Below(40));
+    NextWordItem& item = items.emplace_back();
+    item.context = &contexts[random.Below(3)];
+    item.options.top_k = 1 + static_cast<int>(random.Below(10));
+    item.options.self_normalized = random.Below(2) == 0;
+    if (!words.empty()) item.among = words;
+  }
+  ThreadPool pool(2);
+  const std::vector<std::vector<TokenScore>> answers = NextWords(*model_, items, nullptr, &pool);
+  for (size_t i = 0; i < items.size(); ++i) {
+    EXPECT_EQ(answers[i], NextWords(*model_, {&items[i], 1}, nullptr, nullptr)[0]) << i;
   }
 }
 

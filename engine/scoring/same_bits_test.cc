@@ -78,7 +78,8 @@ TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
   const std::vector<TokenizedSentence> sentences = MakeSentences(*model);
   std::vector<ScoreItem> items;
   for (size_t i = 0; i < sentences.size(); ++i) {
-    items.push_back({.sentence = &sentences[i], .options = {.want_ranks = i % 7 == 0}});
+    items.push_back({.sentence = &sentences[i],
+                     .options = {.want_ranks = i % 7 == 0, .self_normalized = i % 5 == 0}});
   }
   // The specification: portable, alone, one thread.
   ASSERT_OK_AND_ASSIGN(auto portable, MakeCpuLanguageModel(model, cpu::kNone));

@@ -55,8 +55,15 @@ class Predictions {
 // A wanted output of a level.
 struct Edge {
   size_t node;
+  bool self_normalized;
   TokenId target;
   size_t item;
+
+  // Edges of one output row are neighbours.
+  auto Order() const { return std::tie(node, self_normalized, target, item); }
+  bool SharesRow(const Edge& other) const {
+    return node == other.node && self_normalized == other.self_normalized;
+  }
 };
 
 // Collects the outputs of one level after another into the scores of the items.
@@ -78,19 +85,19 @@ class LevelScorer {
       const size_t item = level.items[i];
       if (!predictions_[item].NeedsModel(level.depth)) continue;
       edges.push_back({.node = level.node_of[i],
+                       .self_normalized = items_[item].options.self_normalized,
                        .target = predictions_[item].Target(level.depth),
                        .item = item});
     }
-    std::sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) {
-      return std::tie(a.node, a.target, a.item) < std::tie(b.node, b.target, b.item);
-    });
-    // Edges of one node make one output row; up to kMaxExecutionRows rows make one execution.
+    std::sort(edges.begin(), edges.end(),
+              [](const Edge& a, const Edge& b) { return a.Order() < b.Order(); });
+    // Edges of one node and kind make one output row; up to kMaxExecutionRows rows make one
+    // execution.
     size_t begin = 0;
     while (begin < edges.size()) {
       size_t end = begin;
       for (size_t rows = 0; end < edges.size(); ++end) {
-        if ((end == begin || edges[end].node != edges[end - 1].node) &&
-            ++rows > kMaxExecutionRows) {
+        if ((end == begin || !edges[end].SharesRow(edges[end - 1])) && ++rows > kMaxExecutionRows) {
           break;
         }
       }
@@ -104,14 +111,14 @@ class LevelScorer {
     // Distinct targets of all rows, one after the other, and where each edge finds its own.
     std::vector<TokenId> targets;
     std::vector<size_t> slot(edges.size());
-    std::vector<size_t> row_begin;  // Into `targets`.
-    std::vector<size_t> row_node;
+    std::vector<size_t> row_begin;      // Into `targets`.
+    std::vector<const Edge*> row_edge;  // The first of each row.
     std::vector<bool> row_ranked;
     for (size_t e = 0; e < edges.size(); ++e) {
-      const bool new_row = e == 0 || edges[e].node != edges[e - 1].node;
+      const bool new_row = e == 0 || !edges[e].SharesRow(edges[e - 1]);
       if (new_row) {
         row_begin.push_back(targets.size());
-        row_node.push_back(edges[e].node);
+        row_edge.push_back(&edges[e]);
         row_ranked.push_back(false);
       }
       if (new_row || edges[e].target != edges[e - 1].target) targets.push_back(edges[e].target);
@@ -120,11 +127,12 @@ class LevelScorer {
     }
     std::vector<float> logprobs(targets.size());
     std::vector<int32_t> ranks(targets.size());
-    std::vector<OutputRow> rows(row_node.size());
+    std::vector<OutputRow> rows(row_edge.size());
     for (size_t r = 0; r < rows.size(); ++r) {
       const size_t first = row_begin[r];
       const size_t last = r + 1 < rows.size() ? row_begin[r + 1] : targets.size();
-      rows[r].state = level.states + row_node[r] * model_.state_size();
+      rows[r].state = level.states + row_edge[r]->node * model_.state_size();
+      rows[r].self_normalized = row_edge[r]->self_normalized;
       rows[r].targets = std::span(std::as_const(targets)).subspan(first, last - first);
       rows[r].logprobs = logprobs.data() + first;
       rows[r].ranks = row_ranked[r] ? ranks.data() + first : nullptr;

@@ -33,6 +33,10 @@ struct ScoreOptions {
   OovPolicy oov_policy = OovPolicy::kAsUnknown;
   double oov_logprob = 0;  // Nats; kFixed and kOffset only.
   bool want_ranks = false;
+  // Whether log-probabilities are the model's logits, without log Z (OutputRow::self_normalized):
+  // for models whose config says self_normalized. A sum of them may be above 0. With ranks they
+  // cost the whole vocabulary nevertheless.
+  bool self_normalized = false;
 };
 
 // A sentence as ids; out-of-vocabulary words have the id of <unk>.
@@ -59,6 +63,12 @@ struct SentenceScore {
 absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view text,
                                            size_t max_words = std::numeric_limits<size_t>::max());
 
+// Normalizes the beginning of a word, as far as it has been typed: what the normalized words that
+// it may become begin with ("Don'" is "don'", where the word "Don'" is "don"). Empty when nothing
+// is left of it. Errors: INVALID_ARGUMENT as SplitWords, and for more than the beginning of one
+// word, such as a word and white space.
+absl::StatusOr<std::string> NormalizePrefix(const Model& model, std::string_view text);
+
 struct ScoreItem {
   const TokenizedSentence* sentence = nullptr;
   ScoreOptions options;
@@ -66,7 +76,7 @@ struct ScoreItem {
 
 struct ScoreStatistics {
   int64_t steps = 0;        // LSTM steps computed: distinct prefixes.
-  int64_t output_rows = 0;  // Softmax rows computed.
+  int64_t output_rows = 0;  // Output rows computed.
   int64_t tokens = 0;       // Tokens scored.
 };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -182,6 +183,8 @@ TEST_F(SentenceScorerTest, MixesOptionsInOneCall) {
       {.want_ranks = true},
       {.begin_of_sentence = false},
       {.end_of_sentence = false},
+      {.self_normalized = true},
+      {.want_ranks = true, .self_normalized = true},
       {.oov_policy = OovPolicy::kFixed, .oov_logprob = -3, .want_ranks = true}};
   std::vector<ScoreItem> items;
   for (const ScoreOptions& o : options) items.push_back({.sentence = &sentence, .options = o});
@@ -191,6 +194,27 @@ TEST_F(SentenceScorerTest, MixesOptionsInOneCall) {
     EXPECT_EQ(scores[i].token_logprobs, alone.token_logprobs) << i;
     EXPECT_EQ(scores[i].token_ranks, alone.token_ranks) << i;
   }
+}
+
+TEST_F(SentenceScorerTest, SelfNormalizedScoresAreLogits) {
+  const std::vector<float> logits = Score("w1 zebra w2", {.self_normalized = true}).token_logprobs;
+  const std::vector<float> normalized = Score("w1 zebra w2").token_logprobs;
+  // The difference is log Z, whatever the word.
+  const float log_z = logits[0] - normalized[0];
+  for (const std::string other : {"", "w9", "w30"}) {
+    const float other_log_z =
+        Score(other, {.self_normalized = true}).token_logprobs[0] - Score(other).token_logprobs[0];
+    EXPECT_NEAR(other_log_z, log_z, 1e-5f) << other;
+  }
+  EXPECT_GT(std::abs(log_z), 1.0f);  // This model has not been trained for it.
+  // Policies apply as ever, ranks are the same.
+  const SentenceScore offset = Score("w1 zebra w2", {.oov_policy = OovPolicy::kOffset,
+                                                     .oov_logprob = -2,
+                                                     .want_ranks = true,
+                                                     .self_normalized = true});
+  EXPECT_EQ(offset.token_logprobs[0], logits[0]);
+  EXPECT_EQ(offset.token_logprobs[1], logits[1] - 2.0f);
+  EXPECT_EQ(offset.token_ranks, Score("w1 zebra w2", {.want_ranks = true}).token_ranks);
 }
 
 TEST_F(SentenceScorerTest, MoreSentencesThanOneExecutionHolds) {
@@ -228,6 +252,34 @@ TEST_F(SentenceScorerTest, TokenizeMarksOovWordsAndRefusesSentenceMarks) {
   EXPECT_THAT(Tokenize(model().model(), "<s> w1"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("word 1")));
   EXPECT_THAT(Tokenize(model().model(), "w1 \xff"), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(SentenceScorerTest, PrefixesAreWhatNormalizedWordsBeginWith) {
+  const auto error = StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("one word"));
+  const auto normalized = [](const Model& of, const std::string& text) {
+    return NormalizePrefix(of, text).value_or("error");
+  };
+  EXPECT_EQ(normalized(model().model(), "Th"), "Th");
+  EXPECT_EQ(normalized(model().model(), " \"Th"), "\"Th");
+  EXPECT_EQ(normalized(model().model(), ""), "");
+  EXPECT_THAT(NormalizePrefix(model().model(), "Th "), error);
+  EXPECT_THAT(NormalizePrefix(model().model(), "a b"), error);
+
+  ModelConfig config = TinyConfig("bllm", 5, 3, 3);
+  config.normalization = NormalizationKind::kLowercaseNoPunctuation;
+  const Model english = RandomModel(config, 1);
+  const std::pair<std::string, std::string> cases[] = {
+      {"Th", "th"}, {"  \"Th", "th"}, {"DON'", "don'"}, {"don\u2019T", "don't"}, {"'", ""},
+      {"(", ""},    {"", ""},         {"ÉT", "ét"},     {"-Well", "well"},       {"U.S.", "us"}};
+  for (const auto& [text, prefix] : cases) {
+    EXPECT_EQ(normalized(english, text), prefix) << text;
+  }
+  EXPECT_THAT(NormalizePrefix(english, "well-"), error);
+  EXPECT_THAT(NormalizePrefix(english, "wait.."), error);
+  EXPECT_THAT(NormalizePrefix(english, "a\xc3"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("byte 1")));
+  EXPECT_THAT(NormalizePrefix(english, std::string("\0", 1)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("byte 0")));
 }
 
 }  // namespace

@@ -67,4 +67,18 @@ absl::StatusOr<TokenizedSentence> Tokenize(const Model& model, std::string_view 
   return sentence;
 }
 
+absl::StatusOr<std::string> NormalizePrefix(const Model& model, std::string_view text) {
+  // What the word becomes when a letter follows that stays as it is.
+  constexpr char kLetter = 'x';
+  absl::StatusOr<std::vector<std::string>> words =
+      SplitAtMost(std::string(text) + kLetter, model.config.normalization, 1);
+  if (absl::IsOutOfRange(words.status())) {
+    return absl::InvalidArgumentError("more than the beginning of one word");
+  }
+  BITLM_RETURN_IF_ERROR(words.status());
+  std::string& prefix = words->front();
+  prefix.pop_back();
+  return std::move(prefix);
+}
+
 }  // namespace bitlm

@@ -51,13 +51,15 @@ class Flags {
         int64_t{1} << 30);
     Add("max-batch-delay-ms", config.max_batch_delay_ms,
         "How long a batch that is not full waits for more", 0, 10000);
+    Add("state-cache-mib", config.state_cache_mib,
+        "MiB that keep the states of recent contexts; 0: none", 0, 1048576);
     Group("Limits of requests");
     RequestLimits& limits = config.limits;
     Add("max-sentences-per-request", limits.max_sentences_per_request,
         "Sentences of one ScoreSentences request", 1, 1000000);
     Add("max-words-per-sentence", limits.max_words_per_sentence, "Words of a sentence or context",
         1, 1000000);
-    Add("max-top-k", limits.max_top_k, "Words of one NextWords answer", 1, 1000000);
+    Add("max-top-k", limits.max_top_k, "Words of one NextWords answer, and candidates", 1, 1000000);
     Add("max-message-bytes", limits.max_message_bytes, "Bytes of one request message", 1024,
         1 << 30);
     Group("Shutdown");

@@ -17,7 +17,7 @@ struct RequestLimits {
   // Words of one sentence or context. A sentence runs in one piece, so this bounds how long one
   // request can keep the others waiting. Range [1, 1000000].
   int64_t max_words_per_sentence = 4096;
-  // Words of one NextWords answer. Range [1, 1000000].
+  // Words of one NextWords answer, and its candidates. Range [1, 1000000].
   int64_t max_top_k = 1000;
   // Bytes of one request message. Range [1024, 1073741824].
   int64_t max_message_bytes = 4 << 20;
@@ -48,6 +48,9 @@ struct ServerConfig {
   int64_t max_batch_tokens = 1024;
   // How long a batch that is not full waits for more, in milliseconds. Range [0, 10000].
   int64_t max_batch_delay_ms = 0;
+  // Memory that keeps the states of recent contexts, in MiB: NextWords then reads only what is new
+  // of a context. 0: none. Range [0, 1048576].
+  int64_t state_cache_mib = 64;
   RequestLimits limits;
 
   // Age at which a connection is closed, in seconds, give or take a tenth; its calls may end. So

@@ -1,9 +1,12 @@
 // Next words after a context as tasks of the scheduler.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,6 +15,7 @@
 #include "engine/base/thread_pool.h"
 #include "engine/nn/language_model.h"
 #include "engine/scoring/next_word.h"
+#include "engine/scoring/state_cache.h"
 #include "server/batching/task.h"
 #include "server/metrics/server_metrics.h"
 
@@ -20,17 +24,38 @@ namespace bitlm {
 // Answers NextWordsTasks, those of one batch together. Thread-safe.
 class NextWordsExecutor : public Executor {
  public:
-  // `pool` may be null; it and `metrics` outlive the executor.
-  NextWordsExecutor(std::shared_ptr<const LanguageModel> model, ThreadPool* pool,
+  // `cache` and `pool` may be null; they and `metrics` outlive the executor.
+  NextWordsExecutor(std::shared_ptr<const LanguageModel> model, StateCache* cache, ThreadPool* pool,
                     ModelMetrics* metrics)
-      : model_(std::move(model)), pool_(pool), metrics_(metrics) {}
+      : model_(std::move(model)), cache_(cache), pool_(pool), metrics_(metrics) {}
 
   void Execute(std::span<const Slice> slices) override;
 
  private:
   std::shared_ptr<const LanguageModel> model_;
+  StateCache* cache_;
   ThreadPool* pool_;
   ModelMetrics* metrics_;
+};
+
+// A word to choose from.
+struct Candidate {
+  TokenId token = 0;  // That of <unk> for a word out of vocabulary.
+  int32_t index = 0;  // Of the first in the request that is this word.
+  bool oov = false;
+  std::string word;  // As normalized; empty unless oov.
+};
+
+// What a NextWords request asks for.
+struct NextWordsQuery {
+  TokenizedSentence context;  // Its words may be missing.
+  NextWordOptions options;
+  // The words to choose from, one of the two at most. Default: the vocabulary.
+  //
+  // Distinct words, in the order of the request.
+  std::optional<std::vector<Candidate>> candidates;
+  // Those that a word index has under a prefix; the index outlives the query.
+  std::optional<std::span<const TokenId>> completions;
 };
 
 // One NextWords request: a single item. `keep_alive` holds what owns the executor.
@@ -38,26 +63,19 @@ class NextWordsTask : public Task {
  public:
   using Done = std::function<void(absl::Status, NextWordsTask&)>;
 
-  NextWordsTask(Executor* executor, std::shared_ptr<const void> keep_alive,
-                TokenizedSentence context, const NextWordOptions& options, absl::Time deadline,
-                Done done)
-      : Task(executor, {static_cast<int64_t>(context.tokens.size()) + 1}, deadline),
-        keep_alive_(std::move(keep_alive)),
-        context_(std::move(context)),
-        options_(options),
-        done_(std::move(done)) {}
+  // Candidates are charged to the queue, and the bytes of those out of vocabulary.
+  NextWordsTask(Executor* executor, std::shared_ptr<const void> keep_alive, NextWordsQuery query,
+                absl::Time deadline, Done done);
 
   void Complete(absl::Status status) override { done_(std::move(status), *this); }
 
-  const TokenizedSentence& context() const { return context_; }
-  const NextWordOptions& options() const { return options_; }
-  // Filled when the task completes with OK.
+  const NextWordsQuery& query() const { return query_; }
+  // Distinct tokens; filled when the task completes with OK.
   std::vector<TokenScore>& words() { return words_; }
 
  private:
   std::shared_ptr<const void> keep_alive_;
-  TokenizedSentence context_;
-  NextWordOptions options_;
+  NextWordsQuery query_;
   std::vector<TokenScore> words_;
   Done done_;
 };

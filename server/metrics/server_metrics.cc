@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include "engine/base/mutex.h"
 #include "server/metrics/process_metrics.h"
 
 namespace bitlm {
@@ -150,6 +151,23 @@ struct ServerMetrics::Impl {
   Family<Counter>& contexts =
       Counters(registry, "bitlm_next_word_contexts_total", "Contexts answered with next words");
 
+  Mutex cache_mutex;
+  Gauge& cache_bytes =
+      Gauges(registry, "bitlm_state_cache_bytes", "Bytes of the states that are kept").Add({});
+  Gauge& cache_entries =
+      Gauges(registry, "bitlm_state_cache_entries", "States that are kept").Add({});
+  Family<Counter>& cache_lookups =
+      Counters(registry, "bitlm_state_cache_lookups_total",
+               "Contexts looked up in the state cache; a hit found at least its beginning");
+  Counter& cache_hits = cache_lookups.Add({{"result", "hit"}});
+  Counter& cache_misses = cache_lookups.Add({{"result", "miss"}});
+  Counter& cache_reused_tokens = Counters(registry, "bitlm_state_cache_reused_tokens_total",
+                                          "Tokens of contexts that the state cache spared reading")
+                                     .Add({});
+  Counter& cache_evictions =
+      Counters(registry, "bitlm_state_cache_evictions_total", "States that made room for others")
+          .Add({});
+
   std::vector<std::unique_ptr<ModelMetrics>> models;
 };
 
@@ -223,6 +241,19 @@ void ServerMetrics::OnBatch(int64_t tokens, const std::vector<absl::Duration>& f
 
 void ServerMetrics::OnExecuted(absl::Duration compute_time) {
   impl_->compute_seconds.Observe(absl::ToDoubleSeconds(compute_time));
+}
+
+void ServerMetrics::OnStateCache(const StateCacheStatistics& statistics) {
+  MutexLock lock(impl_->cache_mutex);  // A counter is read, then advanced.
+  const auto advance = [](Counter& counter, uint64_t total) {
+    counter.Increment(static_cast<double>(total) - counter.Value());
+  };
+  impl_->cache_bytes.Set(static_cast<double>(statistics.bytes));
+  impl_->cache_entries.Set(static_cast<double>(statistics.entries));
+  advance(impl_->cache_hits, statistics.hits);
+  advance(impl_->cache_misses, statistics.misses);
+  advance(impl_->cache_reused_tokens, statistics.reused_tokens);
+  advance(impl_->cache_evictions, statistics.evictions);
 }
 
 std::string ServerMetrics::Expose() const {

@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "engine/scoring/state_cache.h"
 #include "server/batching/batch_scheduler.h"
 
 namespace bitlm {
@@ -65,6 +66,9 @@ class ServerMetrics : public BatchObserver {
   void OnQueueTokens(int64_t tokens) override;
   void OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) override;
   void OnExecuted(absl::Duration compute_time) override;
+
+  // What the state cache has done so far; for the next Expose.
+  void OnStateCache(const StateCacheStatistics& statistics);
 
   // Everything in the Prometheus text format.
   std::string Expose() const;

@@ -31,6 +31,14 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
   metrics.OnQueueTokens(77);
   metrics.OnBatch(100, {absl::Milliseconds(1)});
   metrics.OnExecuted(absl::Milliseconds(30));
+  for (const size_t bytes : {size_t{10}, size_t{4000}}) {  // Counters go on from what they had.
+    metrics.OnStateCache({.hits = 5,
+                          .misses = 6,
+                          .reused_tokens = 70,
+                          .evictions = 8,
+                          .entries = 9,
+                          .bytes = bytes});
+  }
   const std::string text = metrics.Expose();
   for (const char* line :
        {"bitlm_build_info{cpu=\"avx2_fma\",version=\"1.2.3\"} 1",
@@ -43,6 +51,12 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
         "bitlm_oov_tokens_total{model=\"english\",version=\"2\"} 2",
         "bitlm_scoring_steps_total{model=\"english\",version=\"2\"} 15",
         "bitlm_next_word_contexts_total{model=\"english\",version=\"2\"} 4",
+        "bitlm_state_cache_lookups_total{result=\"hit\"} 5",
+        "bitlm_state_cache_lookups_total{result=\"miss\"} 6",
+        "bitlm_state_cache_reused_tokens_total 70",
+        "bitlm_state_cache_evictions_total 8",
+        "bitlm_state_cache_entries 9",
+        "bitlm_state_cache_bytes 4000",
         "bitlm_requests_in_flight 1",
         "bitlm_requests_rejected_total{reason=\"queue_full\"} 1",
         "bitlm_requests_rejected_total{reason=\"draining\"} 0",

@@ -19,7 +19,13 @@ absl::StatusOr<LoadResult> LoadRepository(const std::string& repository) {
   }
   for (const ModelLocation& location : locations) {
     const absl::Time start = absl::Now();
-    auto model = LoadLanguageModel(location.directory);
+    absl::StatusOr<std::shared_ptr<const LanguageModel>> model =
+        LoadLanguageModel(location.directory);
+    if (model.ok() && (*model)->config().head != HeadKind::kLanguageModel) {
+      model = absl::FailedPreconditionError(
+          absl::StrCat(location.directory, ": head: \"", ToAbsl(ToString((*model)->config().head)),
+                       "\" is valid, but this version of the server has no call for it"));
+    }
     if (model.ok()) {
       result.loaded.push_back(
           {location.name, location.version, *std::move(model), absl::Now() - start});

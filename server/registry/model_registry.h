@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,7 +15,9 @@
 #include "absl/strings/string_view.h"
 #include "engine/base/mutex.h"
 #include "engine/base/thread_pool.h"
+#include "engine/model/word_index.h"
 #include "engine/nn/language_model.h"
+#include "engine/scoring/state_cache.h"
 #include "server/execution/next_words_execution.h"
 #include "server/execution/score_execution.h"
 #include "server/metrics/server_metrics.h"
@@ -24,19 +27,27 @@ namespace bitlm {
 // One loaded version of a model and what computes its requests. A request holds the shared_ptr for
 // its whole life, so a model is freed by its last user.
 struct ServedModel {
-  // `pool` (may be null) and `metrics` outlive this.
+  // `index` is of the model's vocabulary. `cache` and `pool` (both may be null) and `metrics`
+  // outlive this.
   ServedModel(std::string model_name, int64_t model_version,
-              std::shared_ptr<const LanguageModel> language_model, ThreadPool* pool,
-              ModelMetrics* metrics)
+              std::shared_ptr<const LanguageModel> language_model, WordIndex index,
+              StateCache* cache, ThreadPool* pool, ModelMetrics* metrics)
       : name(std::move(model_name)),
         version(model_version),
         model(std::move(language_model)),
+        word_index(std::move(index)),
         score(model, pool, metrics),
-        next_words(model, pool, metrics) {}
+        next_words(model, cache, pool, metrics) {}
+
+  // Bytes of vocabulary strings and indices in memory, about.
+  uint64_t vocabulary_bytes() const {
+    return model->vocabulary().MemoryBytes() + word_index.MemoryBytes();
+  }
 
   const std::string name;
   const int64_t version;
   const std::shared_ptr<const LanguageModel> model;
+  const WordIndex word_index;
   // Executors are mutable because a task names its executor; they hold no state of requests.
   mutable ScoreExecutor score;
   mutable NextWordsExecutor next_words;

@@ -24,7 +24,8 @@ class ModelRegistryTest : public ::testing::Test {
       : model_(*MakeCpuLanguageModel(
             std::make_shared<const Model>(RandomModel(TinyConfig("bllm", 40, 8, 8), 1)))) {}
   void Add(const std::string& name, int64_t version) {
-    registry_.Add(std::make_shared<ServedModel>(name, version, model_, nullptr, nullptr));
+    registry_.Add(std::make_shared<ServedModel>(
+        name, version, model_, WordIndex(model_->vocabulary()), nullptr, nullptr, nullptr));
   }
 
   const std::shared_ptr<const LanguageModel> model_;

@@ -61,6 +61,11 @@ absl::Status OutOfRange(std::string_view field, int64_t value, int64_t low, int6
       absl::StrFormat("%s: %d, must be from %d to %d", field, value, low, high));
 }
 
+absl::Status NotSelfNormalized(std::string_view field) {
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "%s: the model was not trained for it, its option self_normalized is false", field));
+}
+
 std::string Element(std::string_view field, size_t index) {
   return absl::StrFormat("%s[%d]", field, index);
 }

@@ -22,6 +22,10 @@ absl::Status OverLimit(std::string_view field, std::string_view what, int64_t co
 // INVALID_ARGUMENT: a field's value is outside [low, high].
 absl::Status OutOfRange(std::string_view field, int64_t value, int64_t low, int64_t high);
 
+// FAILED_PRECONDITION: a field asks for self-normalized scores of a model that has not been trained
+// for them.
+absl::Status NotSelfNormalized(std::string_view field);
+
 // "sentences[3]".
 std::string Element(std::string_view field, size_t index);
 

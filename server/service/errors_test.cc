@@ -48,6 +48,10 @@ TEST(ErrorsTest, OnlyAFieldPathBecomesABadRequest) {
 TEST(ErrorsTest, MessagesNameFieldValueAndLimit) {
   EXPECT_EQ(std::string(OverLimit("sentences[0]", "words", 9, "max_words", 8).message()),
             "sentences[0]: 9 words, more than max_words (8)");
+  EXPECT_EQ(NotSelfNormalized("self_normalized").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(
+      std::string(NotSelfNormalized("self_normalized").message()),
+      "self_normalized: the model was not trained for it, its option self_normalized is false");
   EXPECT_EQ(std::string(OutOfRange("top_k", -1, 0, 5).message()), "top_k: -1, must be from 0 to 5");
 }
 

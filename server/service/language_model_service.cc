@@ -1,25 +1,15 @@
 #include "server/service/language_model_service.h"
 
-#include <algorithm>
-#include <string>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_format.h"
 #include "engine/base/status.h"
-#include "server/service/errors.h"
+#include "server/service/next_words_request.h"
 #include "server/service/request_parser.h"
 #include "server/service/score_request.h"
 
 namespace bitlm {
 namespace {
-
-constexpr int kDefaultTopK = 10;
-
-// Words that a model may answer with.
-int64_t AnswerableWords(const v1::NextWordsRequest& request, const Vocabulary& vocabulary,
-                        bool allow_end_of_sentence) {
-  return vocabulary.size() - (request.allow_unknown() ? 0 : 1) - (allow_end_of_sentence ? 0 : 1);
-}
 
 // Parses and frees the bytes, which gRPC would keep until the call ends: the queue bounds what its
 // tasks hold, not them.
@@ -27,23 +17,6 @@ absl::Status TakeRequest(const grpc::ByteBuffer& bytes, google::protobuf::Messag
   BITLM_RETURN_IF_ERROR(ParseRequest(bytes, request));
   const_cast<grpc::ByteBuffer&>(bytes).Clear();  // gRPC's own object, not const; only we read it.
   return absl::OkStatus();
-}
-
-v1::NextWordsResponse MakeNextWordsResponse(const ServedModel& model, NextWordsTask& task) {
-  v1::NextWordsResponse response;
-  response.set_model(model.name);
-  response.set_model_version(model.version);
-  const TokenizedSentence& context = task.context();
-  response.set_context_word_count(static_cast<int32_t>(context.tokens.size()));
-  response.set_context_oov_count(
-      static_cast<int32_t>(std::count(context.oov.begin(), context.oov.end(), true)));
-  for (const TokenScore& word : task.words()) {
-    v1::NextWord* out = response.add_words();
-    out->set_word(std::string(model.model->vocabulary().Word(word.token)));
-    out->set_id(word.token);
-    out->set_logprob(word.logprob);
-  }
-  return response;
 }
 
 }  // namespace
@@ -86,7 +59,8 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
                          registry_->Find(request.model(), request.model_version()));
-  BITLM_ASSIGN_OR_RETURN(const ScoreOptions options, ReadScoreOptions(request.options()));
+  BITLM_ASSIGN_OR_RETURN(const ScoreOptions options,
+                         ReadScoreOptions(request.options(), model->model->config()));
   BITLM_ASSIGN_OR_RETURN(std::vector<TokenizedSentence> sentences,
                          TokenizeSentences(request, model->model->model(), limits_));
 
@@ -107,35 +81,21 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
 
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
+  BITLM_RETURN_IF_ERROR(CheckCandidateCount(bytes, limits_));
   v1::NextWordsRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
                          registry_->Find(request.model(), request.model_version()));
+  BITLM_ASSIGN_OR_RETURN(NextWordsQuery query, ReadNextWordsQuery(request, *model, limits_));
 
-  NextWordOptions options;
-  options.allow_unknown = request.allow_unknown();
-  if (request.has_allow_end_of_sentence()) {
-    options.allow_end_of_sentence = request.allow_end_of_sentence();
-  }
-  const int64_t limit =
-      std::min(limits_.max_top_k,
-               AnswerableWords(request, model->model->vocabulary(), options.allow_end_of_sentence));
-  if (request.top_k() < 0 || request.top_k() > limit) {
-    return OutOfRange("top_k", request.top_k(), 0, limit);
-  }
-  options.top_k = request.top_k() > 0 ? request.top_k()
-                                      : static_cast<int>(std::min<int64_t>(kDefaultTopK, limit));
-
-  BITLM_ASSIGN_OR_RETURN(TokenizedSentence context, TokenizeField("context", request.context(),
-                                                                  model->model->model(), limits_));
-  context.words = {};  // Only the tokens wait in the queue.
+  const bool nothing_to_do = query.options.top_k == 0;
   auto task = std::make_shared<NextWordsTask>(
-      &model->next_words, model, std::move(context), options, call->deadline(),
+      &model->next_words, model, std::move(query), call->deadline(),
       [call, served = model.get()](absl::Status status, NextWordsTask& done) {
         if (!status.ok()) return call->Fail(status);
         call->Succeed(MakeNextWordsResponse(*served, done));
       });
-  if (options.top_k == 0) {  // A vocabulary of <unk> and </s>, and neither allowed.
+  if (nothing_to_do) {
     task->Complete(absl::OkStatus());
     return nullptr;
   }

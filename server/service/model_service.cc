@@ -39,6 +39,7 @@ v1::ModelConfig MakeConfig(const ModelConfig& config) {
   out.set_vocabulary_size(config.vocabulary_size);
   out.set_context(std::string(ToString(config.context)));
   out.set_normalization(std::string(ToString(config.normalization)));
+  out.set_self_normalized(config.self_normalized);
   return out;
 }
 
@@ -68,7 +69,7 @@ v1::ModelSummary ModelService::Summarize(const ServedModel& model) const {
   summary.set_preset(model.model->config().preset);
   summary.set_vocabulary_size(model.model->config().vocabulary_size);
   summary.set_weight_bytes(model.model->weight_bytes());
-  summary.set_vocabulary_bytes(model.model->vocabulary().MemoryBytes());
+  summary.set_vocabulary_bytes(model.vocabulary_bytes());
   return summary;
 }
 

@@ -22,12 +22,13 @@ void AddWord(std::string_view word, TokenId id, bool oov, size_t position,
   item->set_id(id);
   item->set_logprob(score.token_logprobs[position]);
   item->set_oov(oov);
-  item->set_rank(score.token_ranks[position]);
+  if (!score.token_ranks.empty()) item->set_rank(score.token_ranks[position]);
 }
 
 }  // namespace
 
-absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options) {
+absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options,
+                                              const ModelConfig& config) {
   ScoreOptions result;
   if (options.has_begin_of_sentence()) result.begin_of_sentence = options.begin_of_sentence();
   if (options.has_end_of_sentence()) result.end_of_sentence = options.end_of_sentence();
@@ -60,7 +61,12 @@ absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options) {
                         "needs options.oov_policy OOV_POLICY_FIXED or OOV_POLICY_OFFSET");
   }
   result.oov_logprob = oov_logprob;
-  result.want_ranks = options.include_words();
+  if (options.self_normalized() && !config.self_normalized) {
+    return NotSelfNormalized("options.self_normalized");
+  }
+  result.self_normalized = options.self_normalized();
+  // Ranks would need the whole vocabulary.
+  result.want_ranks = options.include_words() && !options.self_normalized();
   return result;
 }
 

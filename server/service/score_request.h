@@ -17,8 +17,10 @@
 
 namespace bitlm {
 
-// Errors: INVALID_ARGUMENT naming the field, "options.oov_logprob".
-absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options);
+// Errors: INVALID_ARGUMENT naming the field, "options.oov_logprob"; FAILED_PRECONDITION for
+// "options.self_normalized" when a model of `config` does not allow it.
+absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options,
+                                              const ModelConfig& config);
 
 // Whether a ScoreSentencesRequest, not parsed yet, has as many sentences as it may: two bytes on
 // the wire are a sentence, and a string's dozens in memory. Errors: INVALID_ARGUMENT naming the

@@ -188,6 +188,40 @@ TEST_F(CliProcessTest, NextGivesTheMostProbableWords) {
   EXPECT_EQ(Run({"next", "-k", "51"}).status, 1);
 }
 
+TEST_F(CliProcessTest, NextRanksCandidates) {
+  const Result result = Run({"next", "--format=json", "--allow-unknown", "--candidate=zebra",
+                             "--candidate=w7", "w1", "w2"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  ASSERT_EQ(Lines(result.output).size(), 2u);
+  for (const std::string& line : Lines(result.output)) {
+    const Json word = Json::parse(line);
+    EXPECT_EQ(word["oov"], word["word"] == "zebra");
+  }
+  const Result known = Run({"next", "--candidate=zebra", "--candidate=w7"});
+  EXPECT_EQ(Lines(known.output).size(), 1u);
+  EXPECT_THAT(known.output, HasSubstr("  w7\n"));
+}
+
+TEST_F(CliProcessTest, NextCompletesAPrefix) {
+  const Result result = Run({"next", "--format=tsv", "--prefix=w4", "-k", "20", "w1"});
+  EXPECT_EQ(result.status, 0) << result.errors;
+  const std::vector<std::string> lines = Lines(result.output);
+  ASSERT_EQ(lines.size(), 10u);  // A header, w4, and w40 to w47.
+  for (size_t i = 1; i < lines.size(); ++i) EXPECT_THAT(lines[i], HasSubstr("\tw4"));
+  const Result none = Run({"next", "--prefix=q"});
+  EXPECT_EQ(none.status, 0);
+  EXPECT_THAT(none.output, IsEmpty());
+}
+
+TEST_F(CliProcessTest, SelfNormalizedScoresNeedAModelTrainedForThem) {
+  const Result next = Run({"next", "--self-normalized"});
+  EXPECT_EQ(next.status, 1);
+  EXPECT_THAT(next.errors, StartsWith("bitlm: self_normalized: "));
+  const Result score = Run({"score", "--self-normalized", "w1"});
+  EXPECT_EQ(score.status, 1);
+  EXPECT_THAT(score.errors, HasSubstr("options.self_normalized: "));
+}
+
 TEST_F(CliProcessTest, ModelsAreATable) {
   const Result result = Run({"models"});
   EXPECT_EQ(result.status, 0);

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "engine/scoring/next_word.h"
 #include "engine/scoring/sentence_scorer.h"
 #include "tests/integration/server_fixture.h"
 
@@ -11,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class ServerRpcTest : public ServerFixture {
  protected:
@@ -100,67 +100,54 @@ TEST_F(ServerRpcTest, BoundariesAndOovPoliciesAreOptions) {
   EXPECT_FLOAT_EQ(offset.scores(0).words(0).logprob(), plain.scores(0).words(0).logprob() - 12.5f);
 }
 
+TEST_F(ServerRpcTest, SelfNormalizedModelsGiveTheirLogits) {
+  ModelConfig config = TinyConfig("bllm", 50, 24, 20);
+  config.self_normalized = true;
+  auto model = MakeCpuLanguageModel(std::make_shared<const Model>(RandomModel(config, 3)));
+  ASSERT_THAT(model, IsOk());
+  StartServer({{"logits", 1, *model, absl::Milliseconds(1)}});
+  v1::ScoreSentencesRequest request = Sentences(TinySentences(20, 1));
+  request.set_model("logits");
+  request.mutable_options()->set_self_normalized(true);
+  request.mutable_options()->set_include_words(true);
+  const auto [status, response] = Score(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  for (int i = 0; i < request.sentences_size(); ++i) {
+    const auto sentence = Tokenize((*model)->model(), request.sentences(i));
+    const ScoreItem item = {.sentence = &*sentence, .options = {.self_normalized = true}};
+    const SentenceScore expected = SentenceScorer(*model).Score({&item, 1}, nullptr)[0];
+    EXPECT_EQ(response.scores(i).logprob(), expected.logprob);
+    for (const v1::WordScore& word : response.scores(i).words()) {
+      EXPECT_EQ(word.rank(), 0);  // Not computed.
+    }
+  }
+  request.mutable_options()->set_self_normalized(false);
+  const auto [plain_status, plain] = Score(request);
+  EXPECT_NE(plain.scores(0).logprob(), response.scores(0).logprob());
+  EXPECT_GT(plain.scores(0).words(0).rank(), 0);
+}
+
+TEST_F(ServerRpcTest, OtherModelsRefuseSelfNormalizedScores) {
+  StartServer();
+  v1::ScoreSentencesRequest score = Sentences({"w1"});
+  score.mutable_options()->set_self_normalized(true);
+  const grpc::Status score_status = Score(score).first;
+  EXPECT_EQ(score_status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(score_status.error_message(), StartsWith("options.self_normalized: "));
+  EXPECT_THAT(score_status.error_details(), HasSubstr("google.rpc.BadRequest"));
+  v1::NextWordsRequest next;
+  next.set_self_normalized(true);
+  const grpc::Status next_status = Next(next).first;
+  EXPECT_EQ(next_status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(next_status.error_message(), StartsWith("self_normalized: "));
+}
+
 TEST_F(ServerRpcTest, NoSentencesNoScores) {
   StartServer();
   const auto [status, response] = Score(v1::ScoreSentencesRequest());
   EXPECT_TRUE(status.ok());
   EXPECT_EQ(response.scores_size(), 0);
   EXPECT_EQ(response.model(), "tiny");
-}
-
-TEST_F(ServerRpcTest, NextWordsEqualTheEngine) {
-  StartServer();
-  v1::NextWordsRequest request;
-  request.set_context("w1 zebra");
-  request.set_top_k(7);
-  request.set_allow_unknown(true);
-  request.set_allow_end_of_sentence(false);
-  const auto [status, response] = Next(request);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  const auto context = Tokenize(model_->model(), "w1 zebra");
-  const NextWordItem item = {
-      .context = &*context,
-      .options = {.top_k = 7, .allow_unknown = true, .allow_end_of_sentence = false}};
-  const auto expected = NextWords(*model_, {&item, 1}, nullptr)[0];
-  ASSERT_EQ(response.words_size(), 7);
-  for (int i = 0; i < 7; ++i) {
-    EXPECT_EQ(response.words(i).id(), expected[static_cast<size_t>(i)].token);
-    EXPECT_EQ(response.words(i).logprob(), expected[static_cast<size_t>(i)].logprob);
-    EXPECT_NE(response.words(i).word(), "</s>");
-  }
-  EXPECT_EQ(response.context_word_count(), 2);
-  EXPECT_EQ(response.context_oov_count(), 1);
-}
-
-TEST_F(ServerRpcTest, NextWordsDefaultsToTenAndChecksTopK) {
-  config_.limits.max_top_k = 20;
-  StartServer();
-  v1::NextWordsRequest request;
-  EXPECT_EQ(Next(request).second.words_size(), 10);
-  for (const int bad : {-1, 21, INT32_MAX}) {
-    request.set_top_k(bad);
-    const auto [status, response] = Next(request);
-    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-    EXPECT_THAT(status.error_message(), HasSubstr("top_k"));
-  }
-}
-
-TEST_F(ServerRpcTest, TopKIsAtMostTheWordsThatMayBeAnswered) {
-  StartServer();  // V = 50, <unk> not allowed.
-  v1::NextWordsRequest request;
-  request.set_top_k(50);
-  EXPECT_EQ(Next(request).first.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  request.set_top_k(49);
-  const auto [status, response] = Next(request);
-  ASSERT_TRUE(status.ok()) << status.error_message();
-  EXPECT_EQ(response.words_size(), 49);
-  request.set_top_k(50);
-  request.set_allow_unknown(true);
-  const auto [all_status, all] = Next(request);
-  ASSERT_TRUE(all_status.ok());
-  double sum = 0;
-  for (const v1::NextWord& word : all.words()) sum += std::exp(word.logprob());
-  EXPECT_NEAR(sum, 1, 1e-5);
 }
 
 TEST_F(ServerRpcTest, ModelsAreFoundByNameAndVersion) {
@@ -209,6 +196,7 @@ TEST_F(ServerRpcTest, ModelServiceListsAndDescribes) {
   EXPECT_EQ(response.summary().preset(), "bllm");
   EXPECT_EQ(response.config().recurrent(), "binary");
   EXPECT_EQ(response.config().hidden_size(), 20);
+  EXPECT_FALSE(response.config().self_normalized());
   EXPECT_EQ(response.limits().max_top_k(), 123);
   EXPECT_EQ(response.metadata().numerics_version(), kNumericsVersion);
   EXPECT_THAT(response.device(), HasSubstr("cpu"));
@@ -230,6 +218,10 @@ TEST_F(ServerRpcTest, TheClientLibraryGivesTheSame) {
   const auto next = client_->NextWords("w1", {.top_k = 3});
   ASSERT_THAT(next, IsOk());
   EXPECT_EQ(next->words.size(), 3u);
+  const auto chosen = client_->NextWords("w1", {.top_k = 0, .candidates = {"w8", "w9"}});
+  ASSERT_THAT(chosen, IsOk());
+  ASSERT_EQ(chosen->words.size(), 2u);
+  EXPECT_EQ(chosen->words[0].word, chosen->words[0].candidate_index == 0 ? "w8" : "w9");
   EXPECT_THAT(client_->Score({"w1"}, {.model = "missing"}),
               StatusIs(absl::StatusCode::kNotFound, HasSubstr("tiny")));
 }
