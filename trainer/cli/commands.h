@@ -13,5 +13,6 @@ void AddExportCommand(CLI::App& app, absl::Status* status);
 void AddGenerateCommand(CLI::App& app, absl::Status* status);
 void AddEvalCommand(CLI::App& app, absl::Status* status);
 void AddInspectCommand(CLI::App& app, absl::Status* status);
+void AddQuantizeCommand(CLI::App& app, absl::Status* status);
 
 }  // namespace bitlm::trainer

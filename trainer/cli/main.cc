@@ -20,6 +20,7 @@ int main(int argc, char** argv) {
   bitlm::trainer::AddEvalCommand(app, &status);
   bitlm::trainer::AddGenerateCommand(app, &status);
   bitlm::trainer::AddInspectCommand(app, &status);
+  bitlm::trainer::AddQuantizeCommand(app, &status);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
