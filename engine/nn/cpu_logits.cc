@@ -63,16 +63,8 @@ void CpuLogits::Compute(size_t first, size_t count, size_t panel, size_t panels,
                         FloatRows logits) const {
   const PackedMatrix& matrix = weights_.output.matrix;
   if (matrix.kind == MatrixKind::kFloat) {
-    kernels_.float_gemm({.panels = matrix.floats.data() + panel * kPanelRows * matrix.columns,
-                         .row_panels = panels,
-                         .columns = matrix.columns,
-                         .x = z_.Row(first),
-                         .x_stride = z_.stride,
-                         .batch = count,
-                         .bias = bias(panel),
-                         .accumulate = false,
-                         .out = logits.data,
-                         .out_stride = logits.stride});
+    FloatPanels(kernels_, matrix, {.first = panel, .count = panels},
+                {.data = z_.Row(first), .stride = z_.stride}, count, bias(panel), false, logits);
     return;
   }
   Scratch scratch;
@@ -93,18 +85,8 @@ void CpuLogits::Compute(size_t first, size_t count, size_t panel, size_t panels,
 
 void CpuLogits::Sums(size_t first, size_t count, size_t panel, size_t panels, size_t plane,
                      int32_t* sums, size_t stride) const {
-  const PackedMatrix& matrix = weights_.output.matrix;
-  const QuantizedRows z = zq_.From(first);
-  kernels_.binary_gemm({.panels = matrix.Plane(plane) + panel * matrix.groups(),
-                        .row_panels = panels,
-                        .groups = matrix.groups(),
-                        .q = z.q,
-                        .q_stride = z.q_stride,
-                        .planes = z.planes,
-                        .totals = z.totals,
-                        .batch = count,
-                        .sums = sums,
-                        .sums_stride = stride});
+  IntegerPanels(kernels_, weights_.output.matrix, plane, {.first = panel, .count = panels},
+                zq_.From(first), count, sums, stride);
 }
 
 }  // namespace bitlm

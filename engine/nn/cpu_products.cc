@@ -7,16 +7,17 @@
 namespace bitlm {
 namespace {
 
-// Calls body(first_panel, panels) over all panels, a slice for each thread.
+// Calls body(panels) over all panels, a slice for each thread.
 template <typename Body>
 void ForSlices(size_t row_panels, ThreadPool* pool, const Body& body) {
   if (pool == nullptr || pool->threads() == 1) {
-    body(size_t{0}, row_panels);
+    body(Panels{.first = 0, .count = row_panels});
     return;
   }
   const size_t slice = CeilDiv(row_panels, static_cast<size_t>(pool->threads()));
-  pool->ParallelFor(CeilDiv(row_panels, slice),
-                    [&](size_t i) { body(i * slice, std::min(slice, row_panels - i * slice)); });
+  pool->ParallelFor(CeilDiv(row_panels, slice), [&](size_t i) {
+    body(Panels{.first = i * slice, .count = std::min(slice, row_panels - i * slice)});
+  });
 }
 
 }  // namespace
@@ -77,62 +78,76 @@ double ProductCycles(const PackedMatrix& matrix) {
                                               : 128);
 }
 
+void FloatPanels(const KernelSet& kernels, const PackedMatrix& matrix, Panels panels, FloatRows x,
+                 size_t batch, const float* bias, bool accumulate, FloatRows out) {
+  kernels.float_gemm({.panels = matrix.floats.data() + panels.first * kPanelRows * matrix.columns,
+                      .row_panels = panels.count,
+                      .columns = matrix.columns,
+                      .x = x.data,
+                      .x_stride = x.stride,
+                      .batch = batch,
+                      .bias = bias,
+                      .accumulate = accumulate,
+                      .out = out.data,
+                      .out_stride = out.stride});
+}
+
 void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
                   const float* bias, bool accumulate, FloatRows out, ThreadPool* pool) {
-  ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
-    kernels.float_gemm({.panels = matrix.floats.data() + first * kPanelRows * matrix.columns,
-                        .row_panels = panels,
-                        .columns = matrix.columns,
-                        .x = x.data,
-                        .x_stride = x.stride,
-                        .batch = batch,
-                        .bias = bias == nullptr ? nullptr : bias + first * kPanelRows,
-                        .accumulate = accumulate,
-                        .out = out.data + first * kPanelRows,
-                        .out_stride = out.stride});
+  ForSlices(matrix.row_panels(), pool, [&](Panels panels) {
+    const size_t row = panels.first * kPanelRows;
+    FloatPanels(kernels, matrix, panels, x, batch, bias == nullptr ? nullptr : bias + row,
+                accumulate, {.data = out.data + row, .stride = out.stride});
   });
+}
+
+void IntegerPanels(const KernelSet& kernels, const PackedMatrix& matrix, size_t plane,
+                   Panels panels, const QuantizedRows& x, size_t batch, int32_t* sums,
+                   size_t sums_stride) {
+  if (matrix.sign_inputs) {
+    const size_t words = CeilDiv(matrix.columns, kWordColumns);
+    kernels.xnor_gemm({.panels = matrix.Plane(plane) + panels.first * words * kPanelRows,
+                       .row_panels = panels.count,
+                       .columns = matrix.columns,
+                       .x = x.bits,
+                       .x_stride = x.bits_stride,
+                       .batch = batch,
+                       .sums = sums,
+                       .sums_stride = sums_stride});
+    return;
+  }
+  const size_t first_group = panels.first * matrix.groups();
+  if (matrix.kind == MatrixKind::kInt8) {
+    kernels.int8_gemm({.panels = matrix.int8s.data() + first_group * kGroupColumns * kPanelRows,
+                       .row_panels = panels.count,
+                       .groups = matrix.groups(),
+                       .q = x.q,
+                       .q_stride = x.q_stride,
+                       .planes = x.planes,
+                       .totals = x.totals,
+                       .batch = batch,
+                       .sums = sums,
+                       .sums_stride = sums_stride});
+    return;
+  }
+  kernels.binary_gemm({.panels = matrix.Plane(plane) + first_group,
+                       .row_panels = panels.count,
+                       .groups = matrix.groups(),
+                       .q = x.q,
+                       .q_stride = x.q_stride,
+                       .planes = x.planes,
+                       .totals = x.totals,
+                       .batch = batch,
+                       .sums = sums,
+                       .sums_stride = sums_stride});
 }
 
 void IntegerProduct(const KernelSet& kernels, const PackedMatrix& matrix, size_t plane,
                     const QuantizedRows& x, size_t batch, int32_t* sums, size_t sums_stride,
                     ThreadPool* pool) {
-  ForSlices(matrix.row_panels(), pool, [&](size_t first, size_t panels) {
-    if (matrix.sign_inputs) {
-      const size_t words = CeilDiv(matrix.columns, kWordColumns);
-      kernels.xnor_gemm({.panels = matrix.Plane(plane) + first * words * kPanelRows,
-                         .row_panels = panels,
-                         .columns = matrix.columns,
-                         .x = x.bits,
-                         .x_stride = x.bits_stride,
-                         .batch = batch,
-                         .sums = sums + first * kPanelRows,
-                         .sums_stride = sums_stride});
-      return;
-    }
-    if (matrix.kind == MatrixKind::kInt8) {
-      kernels.int8_gemm(
-          {.panels = matrix.int8s.data() + first * matrix.groups() * kGroupColumns * kPanelRows,
-           .row_panels = panels,
-           .groups = matrix.groups(),
-           .q = x.q,
-           .q_stride = x.q_stride,
-           .planes = x.planes,
-           .totals = x.totals,
-           .batch = batch,
-           .sums = sums + first * kPanelRows,
-           .sums_stride = sums_stride});
-      return;
-    }
-    kernels.binary_gemm({.panels = matrix.Plane(plane) + first * matrix.groups(),
-                         .row_panels = panels,
-                         .groups = matrix.groups(),
-                         .q = x.q,
-                         .q_stride = x.q_stride,
-                         .planes = x.planes,
-                         .totals = x.totals,
-                         .batch = batch,
-                         .sums = sums + first * kPanelRows,
-                         .sums_stride = sums_stride});
+  ForSlices(matrix.row_panels(), pool, [&](Panels panels) {
+    IntegerPanels(kernels, matrix, plane, panels, x, batch, sums + panels.first * kPanelRows,
+                  sums_stride);
   });
 }
 

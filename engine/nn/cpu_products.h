@@ -52,6 +52,20 @@ FloatRows TakeFloatRows(Scratch& scratch, size_t batch, size_t columns);
 // Estimated cycles of a product of one row with `matrix`.
 double ProductCycles(const PackedMatrix& matrix);
 
+// Neighbouring panels of a matrix.
+struct Panels {
+  size_t first = 0;
+  size_t count = 0;
+};
+
+// The two products below for some panels, on the caller's thread: `bias`, `out` and `sums` begin
+// with the first panel's rows.
+void FloatPanels(const KernelSet& kernels, const PackedMatrix& matrix, Panels panels, FloatRows x,
+                 size_t batch, const float* bias, bool accumulate, FloatRows out);
+void IntegerPanels(const KernelSet& kernels, const PackedMatrix& matrix, size_t plane,
+                   Panels panels, const QuantizedRows& x, size_t batch, int32_t* sums,
+                   size_t sums_stride);
+
 // out = matrix * x, from bias (null = 0) or onto `out` when `accumulate`.
 void FloatProduct(const KernelSet& kernels, const PackedMatrix& matrix, FloatRows x, size_t batch,
                   const float* bias, bool accumulate, FloatRows out, ThreadPool* pool);

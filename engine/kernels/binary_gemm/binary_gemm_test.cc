@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "engine/kernels/gemm_testing.h"
 #include "engine/kernels/pack/pack.h"
 #include "engine/kernels/panel.h"
 #include "engine/kernels/testing.h"
@@ -30,15 +31,7 @@ std::vector<Variant<BinaryGemmFn>> Variants() {
   return variants;
 }
 
-struct Problem {
-  size_t rows;
-  size_t columns;
-  size_t batch;
-  int planes;
-};
-
-// Runs every variant and compares with sums over the unpacked signs.
-void Check(const Problem& problem, bool extreme) {
+void Check(const GemmProblem& problem, bool extreme) {
   SCOPED_TRACE(testing::Message() << problem.rows << " x " << problem.columns << ", batch "
                                   << problem.batch << ", planes " << problem.planes);
   std::mt19937 random(static_cast<unsigned>(problem.rows * 31 + problem.columns + problem.batch));
@@ -48,54 +41,11 @@ void Check(const Problem& problem, bool extreme) {
   GuardedArray<uint64_t> panels(BinaryPanelWords(problem.rows, problem.columns));
   PackBinaryPanels(packed.data(), problem.rows, problem.columns, panels.data());
   ASSERT_TRUE(panels.GuardsHold());
-
-  const size_t planes = static_cast<size_t>(problem.planes);
-  const size_t q_stride = RoundUp(problem.columns, 4) + 4;  // Not a multiple of a vector.
-  GuardedArray<int8_t> q(problem.batch * planes * q_stride);
-  std::vector<int32_t> totals(problem.batch);
-  std::vector<std::vector<int32_t>> value(problem.batch, std::vector<int32_t>(problem.columns));
-  for (size_t b = 0; b < problem.batch; ++b) {
-    int8_t* row = q.data() + b * planes * q_stride;
-    std::memset(row, 0, planes * q_stride);
-    for (size_t k = 0; k < problem.columns; ++k) {
-      const int high = extreme ? -127 : static_cast<int>(random() % 255) - 127;
-      const int low = extreme ? 0 : static_cast<int>(random() % 128) - 64;
-      row[k] = static_cast<int8_t>(high);
-      if (problem.planes == 2) row[q_stride + k] = static_cast<int8_t>(low);
-      value[b][k] = problem.planes == 2 ? 128 * high + low : high;
-      totals[b] += value[b][k];
-    }
-  }
-  const size_t padded = RoundUp(problem.rows, kPanelRows);
-  for (const Variant<BinaryGemmFn>& variant : Variants()) {
-    if (!CanRun(variant)) continue;
-    const size_t stride = padded + 3;
-    GuardedArray<int32_t> sums(problem.batch * stride);
-    variant.run({.panels = panels.data(),
-                 .row_panels = padded / kPanelRows,
-                 .groups = CeilDiv(problem.columns, kGroupColumns),
-                 .q = q.data(),
-                 .q_stride = q_stride,
-                 .planes = problem.planes,
-                 .totals = totals.data(),
-                 .batch = problem.batch,
-                 .sums = sums.data(),
-                 .sums_stride = stride});
-    ASSERT_TRUE(sums.GuardsHold()) << variant.name;
-    for (size_t b = 0; b < problem.batch; ++b) {
-      for (size_t r = 0; r < problem.rows; ++r) {
-        int64_t expected = 0;
-        for (size_t k = 0; k < problem.columns; ++k) {
-          const bool plus = ((packed[r * row_bytes + k / 8] >> (k % 8)) & 1) != 0;
-          expected += plus ? value[b][k] : -value[b][k];
-        }
-        ASSERT_EQ(sums[b * stride + r], expected) << variant.name << " row " << r << " of " << b;
-      }
-      for (size_t r = padded; r < stride; ++r) {
-        ASSERT_EQ(static_cast<uint32_t>(sums[b * stride + r]), 0xA5A5A5A5u) << variant.name;
-      }
-    }
-  }
+  const GemmActivations activations(problem, extreme, random);
+  CheckGemm<BinaryGemmArgs>(Variants(), problem, activations, panels.data(),
+                            [&](size_t r, size_t k) {
+                              return ((packed[r * row_bytes + k / 8] >> (k % 8)) & 1) != 0 ? 1 : -1;
+                            });
 }
 
 // Two tiles of 64 columns and then some.
