@@ -69,9 +69,12 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
                                   const ModelMetadata& metadata) {
   TensorMap tensors;
   const Parameter<float>& table = network.embedding().table();
-  tensors["embedding.weight"] = MatrixTensor(
-      table.binary(), table.rows, table.cols,
-      [&](int64_t r, int64_t c) { return table.value[static_cast<size_t>(r * table.cols + c)]; });
+  const bool tied = network.embedding().tied();
+  tensors["embedding.weight"] =
+      tied ? TransposedTensor(table)
+           : MatrixTensor(table.binary(), table.rows, table.cols, [&](int64_t r, int64_t c) {
+               return table.value[static_cast<size_t>(r * table.cols + c)];
+             });
   if (table.binary()) tensors["embedding.scale"] = ScalarTensor(table.alpha);
   if (auto* layer = network.input_projection()) AddLinear("input_projection", *layer, &tensors);
   for (size_t l = 0; l < network.lstm().size(); ++l) {
@@ -84,9 +87,10 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
       tensors[name + ".scale"] = ScaleTensor(layer.gamma(), layer.weight_x().parameter.alpha);
   }
   if (auto* layer = network.output_projection()) AddLinear("output_projection", *layer, &tensors);
-  const Parameter<float>& output = network.output().table();
-  tensors["output_embedding.weight"] = TransposedTensor(output);
-  if (output.binary()) tensors["output_embedding.scale"] = ScalarTensor(output.alpha);
+  const OutputWeights<float> output = network.output().weights();
+  if (!tied) tensors["output_embedding.weight"] = TransposedTensor(*output.table);
+  if (output.table->binary()) tensors["output_embedding.scale"] = ScalarTensor(output.factor);
+  if (output.bias != nullptr) tensors["output_bias"] = VectorTensor(*output.bias);
   return Model{.config = network.config(),
                .metadata = metadata,
                .vocabulary = vocabulary,

@@ -165,7 +165,8 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to) {
                         MatrixKind to_layer) {
     const bool had = layer != MatrixKind::kNone, has = to_layer != MatrixKind::kNone;
     if (had && !has) return Mismatch(option, "with a linear layer", "one without");
-    if (had == has) {
+    const bool tied = table == MatrixKind::kTied || to_table == MatrixKind::kTied;
+    if (had == has || tied) {
       return table == to_table ? absl::OkStatus()
                                : Mismatch(option, ToString(table), ToString(to_table));
     }
@@ -177,6 +178,9 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to) {
       check("embedding", from.embedding, from.input_projection, to.embedding, to.input_projection));
   BITLM_RETURN_IF_ERROR(check("output_embedding", from.output_embedding, from.output_projection,
                               to.output_embedding, to.output_projection));
+  if (from.output_bias && !to.output_bias) {
+    return Mismatch("output_bias", "true", "false");
+  }
   if (from.recurrent == MatrixKind::kBinary && to.recurrent != MatrixKind::kBinary) {
     return Mismatch("recurrent", ToString(from.recurrent), ToString(to.recurrent));
   }
@@ -223,7 +227,7 @@ class Importer {
   absl::Status SetInput() {
     Parameter<float>& table = network_.embedding().table();
     LinearLayer<FastBackend>* layer = network_.input_projection();
-    const Values values = Matrix("embedding.weight", "embedding.scale", e_);
+    Values values = Matrix("embedding.weight", "embedding.scale", e_);
     if (layer != nullptr && model_.config.input_projection == MatrixKind::kNone) {
       Values metric;
       if (layer->binary()) {
@@ -233,6 +237,7 @@ class Importer {
       }
       return SetFactors(values, metric, /*after_lstm=*/false, &table, layer);
     }
+    if (network_.embedding().tied()) values = Transposed(values, e_);
     SetValues(values, &table);
     if (layer != nullptr) SetLayer("input_projection", e_, nullptr, layer);
     if (!table.binary()) return absl::OkStatus();
@@ -281,11 +286,16 @@ class Importer {
   absl::Status SetOutput() {
     Parameter<float>& table = network_.output().table();
     LinearLayer<FastBackend>* layer = network_.output_projection();
-    const Values values = Matrix("output_embedding.weight", "output_embedding.scale", e_);
-    if (layer != nullptr && model_.config.output_projection == MatrixKind::kNone) {
-      return SetFactors(values, MomentsOr(OutputMoments(), h_), /*after_lstm=*/true, &table, layer);
+    if (model_.config.output_bias)
+      SetValues(Vector(model_, "output_bias"), network_.output().bias());
+    if (!network_.embedding().tied()) {
+      const Values values = Matrix("output_embedding.weight", "output_embedding.scale", e_);
+      if (layer != nullptr && model_.config.output_projection == MatrixKind::kNone) {
+        return SetFactors(values, MomentsOr(OutputMoments(), h_), /*after_lstm=*/true, &table,
+                          layer);
+      }
+      SetValues(Transposed(values, e_), &table);
     }
-    SetValues(Transposed(values, e_), &table);
     if (layer != nullptr) SetLayer("output_projection", h_, OutputMoments(), layer);
     if (!table.binary()) return absl::OkStatus();
     // A tuned temperature is in the table's scale, which training keeps at alpha.
@@ -293,7 +303,7 @@ class Importer {
     if (layer != nullptr) {
       ScaleOutputs(ratio, layer);
     } else if (options_.untrained) {
-      network_.output().ScaleLogits(ratio);
+      network_.output().ScaleTable(ratio);
     } else if (std::fabs(ratio - 1) > 1e-5f) {
       return absl::FailedPreconditionError(
           "output_embedding.scale: without output_projection the temperature has to be 1");

@@ -102,7 +102,7 @@ TEST_P(SamePresetTest, ComputesWhatTheModelComputed) {
         layer->bias().value[i] = 0.2f * static_cast<float>(i % 3);
       }
     }
-    if (source->output_projection() != nullptr) source->output().ScaleLogits(1.3f);
+    if (source->output_projection() != nullptr) source->output().ScaleTable(1.3f);
     const double loss = Loss(*source);
     auto network = MakeNetwork(config, 2);
     ASSERT_GT(std::fabs(Loss(*network) - loss), 0.1);
@@ -351,7 +351,7 @@ TEST_F(FromModelTest, DifferencesAreNamed) {
   EXPECT_THAT(message(*belm, *lstm),
               HasSubstr("embedding with a linear layer, expected one without"));
   EXPECT_THAT(message(*lstm, *no_o), HasSubstr("output_embedding float, expected binary"));
-  no_o->output().ScaleLogits(1.2f);
+  no_o->output().ScaleTable(1.2f);
   auto other = MakeNetwork("bllm-no-o", 2);
   EXPECT_THAT(message(*no_o, *other), HasSubstr("output_embedding.scale: "));
   EXPECT_TRUE(InitializeFromModel(Export(*no_o), {.untrained = true}, &pool_, other.get()).ok());

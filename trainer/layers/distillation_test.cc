@@ -34,16 +34,23 @@ double LargestGradient(DoubleNetwork& network) {
   return largest;
 }
 
+// Floats have a bias per word, as teacher and as pupil.
+ModelConfig Config(const std::string& preset, int embedding = 6) {
+  ModelConfig config = SmallConfig(preset, 1, embedding);
+  config.output_bias = preset == "lstm";
+  return config;
+}
+
 // Of pupils and teachers by preset.
 class DistillationTest : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
 
 TEST_P(DistillationTest, GradientsAreFiniteDifferences) {
   ThreadPool pool(1);
   DoubleBackend backend(&pool);
-  DoubleNetwork pupil(backend, SmallConfig(std::get<0>(GetParam())), kShape);
+  DoubleNetwork pupil(backend, Config(std::get<0>(GetParam())), kShape);
   const std::string teachers = std::get<1>(GetParam());
   // Another E where the preset's linear layers allow it.
-  DoubleNetwork teacher(backend, SmallConfig(teachers, 1, teachers == "bllm" ? 9 : 6), kShape);
+  DoubleNetwork teacher(backend, Config(teachers, teachers == "bllm" ? 9 : 6), kShape);
   Randomize(pupil, 0.4);
   Randomize(teacher, 0.6, 100);
   teacher.Pack();
@@ -75,7 +82,7 @@ TEST_P(DistillationTest, GradientsAreFiniteDifferences) {
 TEST_P(DistillationTest, LossUnderAUniformTeacherIsTheMeanOverAllTargets) {
   ThreadPool pool(1);
   DoubleBackend backend(&pool);
-  DoubleNetwork pupil(backend, SmallConfig(std::get<0>(GetParam())), kShape);
+  DoubleNetwork pupil(backend, Config(std::get<0>(GetParam())), kShape);
   DoubleNetwork teacher(backend, SmallConfig("lstm"), kShape);
   Randomize(pupil, 0.4);  // The teacher's table stays 0.
   teacher.Pack();
@@ -109,7 +116,7 @@ TEST(SelfDistillationTest, LeavesNoGradient) {
   DoubleBackend backend(&pool);
   for (const char* preset : {"lstm", "bllm"}) {
     for (const int64_t samples : {int64_t{0}, kSampleUnit}) {
-      ModelConfig config = SmallConfig(preset);
+      ModelConfig config = Config(preset);
       config.vocabulary_size = 2 * kSampleUnit + 300;
       NetworkShape shape = kShape;
       shape.softmax_samples = samples;

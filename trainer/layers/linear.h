@@ -37,6 +37,16 @@ class LinearLayer {
   Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer.
   bool binary() const { return weight_.parameter.binary(); }
 
+  // Multiplies every output with `scale` > 0. Before Pack.
+  void Scale(Real scale) {
+    for (Real& b : bias_.value.span()) b *= scale;
+    if (binary()) {
+      for (Real& g : gamma_.value.span()) g += std::log(scale);
+    } else {
+      for (Real& w : weight_.parameter.value.span()) w *= scale;
+    }
+  }
+
   void Pack() {
     weight_.Pack(backend_);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);

@@ -51,6 +51,8 @@ class Network {
 
   // `config` has passed CheckTrainable. `backend` must outlive the network.
   Network(const Backend& backend, const ModelConfig& config, const NetworkShape& shape);
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
 
   const ModelConfig& config() const { return config_; }
   const NetworkShape& shape() const { return shape_; }
@@ -75,6 +77,10 @@ class Network {
   // After every change of parameters, before the next pass; before a training pass, with its
   // dropout and key.
   void Pack(const DropoutRates& dropout = {}, uint64_t dropout_key = 0);
+
+  // Multiplies every logit with `scale`, in the output projection where there is one; a tied float
+  // table has to have one. Before Pack.
+  void ScaleLogits(Real scale);
 
   // Sum of -log p over the scored targets, nats. `state` is carried from segment to segment.
   double Loss(const Batch& batch, State* state);
@@ -150,7 +156,14 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   };
   const auto binary = [](MatrixKind kind) { return kind == MatrixKind::kBinary; };
 
-  embedding_.emplace(v, e, binary(config.embedding), alpha);
+  const bool tied = config.output_embedding == MatrixKind::kTied;
+  const bool binary_output = binary(tied ? config.embedding : config.output_embedding);
+  output_.emplace(backend, rows_, e, v, binary_output, alpha, config.output_bias);
+  if (tied) {
+    embedding_.emplace(&output_->table());
+  } else {
+    embedding_.emplace(v, e, binary(config.embedding), alpha);
+  }
   embedded_ = buffer(e);
   if (config.input_projection != MatrixKind::kNone) {
     input_projection_.emplace(backend, "input_projection", rows_, e, h,
@@ -170,11 +183,10 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
                                binary(config.output_projection), alpha);
     projected_ = buffer(e);
   }
-  output_.emplace(backend, rows_, e, v, binary(config.output_embedding), alpha);
   static_assert(kSampleUnit == 2 * OutputLayer<Backend>::kTileWords);
   if (shape.softmax_samples > 0 && shape.softmax_samples < v) {
-    sampled_.emplace(backend, rows_, e, v, shape.softmax_samples, binary(config.output_embedding),
-                     alpha);
+    sampled_.emplace(backend, rows_, e, v, shape.softmax_samples, binary_output, alpha,
+                     config.output_bias);
     sampling_ = true;
   }
   gradient_a_ = buffer(std::max(e, h));
@@ -184,7 +196,8 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
 
 template <typename Backend>
 std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
-  std::vector<Parameter<Real>*> all{&embedding_->table()};
+  std::vector<Parameter<Real>*> all;
+  if (!embedding_->tied()) all.push_back(&embedding_->table());
   const auto add_linear = [&](LinearLayer<Backend>& layer) {
     all.push_back(&layer.weight().parameter);
     all.push_back(&layer.bias());
@@ -199,6 +212,7 @@ std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
   }
   if (output_projection_) add_linear(*output_projection_);
   all.push_back(&output_->table());
+  if (output_->bias() != nullptr) all.push_back(output_->bias());
   return all;
 }
 
@@ -222,6 +236,16 @@ void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
   }
   if (output_projection_) output_projection_->Pack();
   if (!sampling_) output_->Pack();
+}
+
+template <typename Backend>
+void Network<Backend>::ScaleLogits(Real scale) {
+  output_->ScaleBias(scale);
+  if (output_projection_) {
+    output_projection_->Scale(scale);
+  } else {
+    output_->ScaleTable(scale);
+  }
 }
 
 template <typename Backend>
@@ -260,7 +284,7 @@ template <typename Backend>
 Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, Real weight,
                                                         State* state) {
   Forward(batch, {}, 0, state);
-  return {.z = z(), .table = &output_->table(), .weight = weight};
+  return {.z = z(), .output = output_->weights(), .weight = weight};
 }
 
 template <typename Backend>
@@ -273,14 +297,14 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
   double loss = 0;
   if (!sampling_ ||
       !sampled_->LossAndGradient(z(), targets_, teacher, Combine(dropout_key, kSoftmaxSample),
-                                 gradient_scale, gradient, &output_->table(), &loss)) {
+                                 gradient_scale, gradient, &*output_, &loss)) {
     if (sampling_) output_->Pack();
     output_->set_hard_weight(1 - teacher.weight);
     loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient);
     if (teacher.weight > 0) {
       if (!soft_) {
-        soft_.emplace(backend_, rows_, teacher.table->rows, config_.vocabulary_size);
-        soft_->Pack(*teacher.table);
+        soft_.emplace(backend_, rows_, teacher.output.table->rows, config_.vocabulary_size);
+        soft_->Pack(teacher.output);
       }
       distillation_loss_ = output_->Distill(z(), teacher.z, targets_.data(), gradient_scale,
                                             teacher.weight, &*soft_, gradient);

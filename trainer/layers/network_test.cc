@@ -90,9 +90,12 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
     Parameter<double>* gamma;
     Parameter<double>* effective;
   };
-  std::vector<Twin> twins{{&binary.embedding().table(), nullptr, &effective.embedding().table()},
-                          {&binary.output().table(), nullptr, &effective.output().table()}};
+  std::vector<Twin> twins{{&binary.output().table(), nullptr, &effective.output().table()}};
+  if (!binary.embedding().tied())
+    twins.push_back({&binary.embedding().table(), nullptr, &effective.embedding().table()});
   std::vector<std::pair<Parameter<double>*, Parameter<double>*>> biases;
+  if (binary.output().bias() != nullptr)
+    biases.emplace_back(binary.output().bias(), effective.output().bias());
   const auto add_linear = [&](auto* from, auto* to) {
     if (from == nullptr) return;
     twins.push_back({&from->weight().parameter, from->binary() ? &from->gamma() : nullptr,
@@ -184,8 +187,9 @@ TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
 // Several tiles of words, blocks of columns, pieces of rows and slices of streams, none of them
 // whole.
 TEST(FastBackendTest, AgreesWithDoublePrecisionBeyondOneTile) {
-  for (const char* preset : {"lstm", "bllm"}) {
-    ModelConfig config = SmallConfig(preset);
+  for (ModelConfig config :
+       {SmallConfig("lstm"), SmallConfig("bllm"),
+        TiedConfig(MatrixKind::kFloat, MatrixKind::kFloat, MatrixKind::kFloat)}) {
     config.hidden_size = config.embedding_size = 70;
     config.vocabulary_size = 1100;
     const NetworkShape shape{.streams = 33, .steps = 5};
@@ -308,6 +312,11 @@ INSTANTIATE_TEST_SUITE_P(Presets, GradientTest,
                                          SmallConfig("lstm", 2), SmallConfig("bllm", 2),
                                          SmallConfig("bllm", 1, 9), SmallConfig("belm", 2, 5)),
                          PresetName);
+INSTANTIATE_TEST_SUITE_P(
+    Tied, GradientTest,
+    testing::Values(TiedConfig(MatrixKind::kFloat, MatrixKind::kFloat, MatrixKind::kFloat),
+                    TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat),
+                    TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)));
 
 }  // namespace
 }  // namespace bitlm::trainer

@@ -20,6 +20,18 @@ inline ModelConfig SmallConfig(const std::string& preset, int layers = 1, int em
   return config;
 }
 
+// [V, E] tied, a bias per word, and E != H.
+inline ModelConfig TiedConfig(MatrixKind table, MatrixKind projection, MatrixKind recurrent) {
+  ModelConfig config = SmallConfig("lstm", 1, 5);
+  config.preset = "custom";
+  config.embedding = table;
+  config.output_embedding = MatrixKind::kTied;
+  config.output_projection = projection;
+  config.recurrent = recurrent;
+  config.output_bias = true;
+  return config;
+}
+
 inline constexpr NetworkShape kShape{.streams = 3, .steps = 5};
 
 // Inputs, targets with one that is not scored, and resets inside the segment.

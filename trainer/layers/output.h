@@ -1,5 +1,5 @@
-// The output embedding and the softmax cross entropy: p_t = softmax(W_y^b z_t) ([LCY18] equations 4
-// and 9, no bias).
+// The output embedding and the softmax cross entropy: p_t = softmax(W_y^b z_t + b) ([LCY18]
+// equations 4 and 9, where b = 0).
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace bitlm::trainer {
 //
 //   dC/dlogit = (e - sum * one_hot) * f,   f = gradient_scale / sum
 //   dC/dz     = f * (e W_y)  - gradient_scale * W_y[target]
-//   dC/dW_y   = (f * z)^T (e - sum * one_hot)
+//   dC/dW_y   = (f * z)^T (e - sum * one_hot),  dC/db = f^T (e - sum * one_hot)
 template <typename Backend>
 class OutputLayer {
  public:
@@ -27,7 +27,7 @@ class OutputLayer {
 
   // `rows` is a multiple of 32. The table is kept as [E, V].
   OutputLayer(const Backend& backend, int64_t rows, int64_t size, int64_t vocabulary, bool binary,
-              Real alpha)
+              Real alpha, bool bias)
       : backend_(backend),
         rows_(rows),
         table_(MakeParameter<Real>("output_embedding", size, vocabulary, binary ? alpha : Real(0))),
@@ -40,6 +40,11 @@ class OutputLayer {
         column_scale_(static_cast<size_t>(size), factor_),
         sums_(static_cast<size_t>(rows)),
         target_logits_(static_cast<size_t>(rows)) {
+    if (bias) {
+      bias_ = MakeParameter<Real>("output_bias", 1, vocabulary);
+      row_scale_.resize(static_cast<size_t>(rows));
+      row_scale_left_ = backend.MakeLeft(1, rows);
+    }
     for (int64_t first = 0; first < vocabulary; first += kTileWords) {
       backward_.push_back(backend.MakeRight(std::min(kTileWords, vocabulary - first), size));
     }
@@ -57,6 +62,8 @@ class OutputLayer {
   }
 
   Parameter<Real>& table() { return table_; }
+  Parameter<Real>* bias() { return bias_.rows > 0 ? &bias_ : nullptr; }  // [1, V]
+  OutputWeights<Real> weights() { return {.table = &table_, .factor = factor_, .bias = bias()}; }
 
   void Pack() {
     const Encode encode = table_.binary() ? Encode::kSign : Encode::kValue;
@@ -67,15 +74,18 @@ class OutputLayer {
     }
   }
 
-  // Multiplies every logit with `scale`, by the table's values or its alpha. Before Pack.
-  void ScaleLogits(Real scale) {
+  // Multiplies what the table adds to every logit with `scale`, by its values or its factor. Before
+  // Pack. A binary table's values for the input stay; a float one may not be tied.
+  void ScaleTable(Real scale) {
     if (table_.binary()) {
-      table_.alpha *= scale;
-      factor_ = table_.alpha;
+      factor_ *= scale;
       std::fill(column_scale_.begin(), column_scale_.end(), factor_);
     } else {
       for (Real& w : table_.value.span()) w *= scale;
     }
+  }
+  void ScaleBias(Real scale) {
+    for (Real& b : bias_.value.span()) b *= scale;
   }
 
   // z [rows, E]; targets [rows], negative = not scored. Returns the sum of -log p(target), nats.
@@ -85,8 +95,7 @@ class OutputLayer {
   double LossAndGradient(const Real* z, const int32_t* targets, Real gradient_scale,
                          Real* z_gradient) {
     const double loss = Run(z, targets, gradient_scale, z_gradient);
-    backend_.SetLeftTransposed(z_scaled_.data(), rows_, table_.rows, &z_transposed_);
-    backend_.MultiplyAll(z_transposed_, e_, table_.gradient.data(), table_.cols, false);
+    MultiplyGradients(false);
     return loss;
   }
 
@@ -109,13 +118,18 @@ class OutputLayer {
       const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
       const int64_t count = std::min(piece_rows_, rows_ - row);
       teacher->SetRows(teacher_z, row, count);
-      AddExponentials(teacher->z_left(), teacher->forward(), nullptr, row, count, &soft_sums_,
-                      soft_gradient_.data(), &scratch_[piece]);
+      AddExponentials(teacher->z_left(), teacher->forward(), teacher->bias(), nullptr, row, count,
+                      &soft_sums_, soft_gradient_.data(), &scratch_[piece]);
       ApplySoftSums(z, targets, gradient_scale * weight, row, count, z_gradient);
     });
-    backend_.SetLeftTransposed(z_scaled_.data(), rows_, table_.rows, &z_transposed_);
-    backend_.MultiplyAll(z_transposed_, e_, table_.gradient.data(), table_.cols, true);
     double loss = 0;
+    // The mean of b under p, summed over the rows, is what they add to b's gradient, but for a
+    // factor.
+    if (bias() != nullptr)
+      loss -= BiasTimesGradient() / static_cast<double>(gradient_scale * weight);
+    MultiplyGradients(true);
+    if (bias() != nullptr)
+      loss += BiasTimesGradient() / static_cast<double>(gradient_scale * weight);
     for (const double of_row : soft_losses_) loss += of_row;
     return loss;
   }
@@ -147,7 +161,8 @@ class OutputLayer {
       // alpha is applied to z, which is smaller than the logits.
       backend_.SetLeftRows(z + row * table_.rows, count, table_.rows,
                            table_.binary() ? column_scale_.data() : nullptr, row, &z_left_);
-      AddExponentials(z_left_, forward_, targets, row, count, &sums_, z_gradient, &scratch_[piece]);
+      AddExponentials(z_left_, forward_, bias() != nullptr ? bias_.value.data() : nullptr, targets,
+                      row, count, &sums_, z_gradient, &scratch_[piece]);
       if (z_gradient != nullptr) ApplySums(z, targets, gradient_scale, row, count, z_gradient);
     });
     double loss = 0;
@@ -157,10 +172,26 @@ class OutputLayer {
     return loss;
   }
 
+  // The gradients of table and bias from those of the logits.
+  void MultiplyGradients(bool accumulate) {
+    backend_.SetLeftTransposed(z_scaled_.data(), rows_, table_.rows, &z_transposed_);
+    backend_.MultiplyAll(z_transposed_, e_, table_.gradient.data(), table_.cols, accumulate);
+    if (bias() == nullptr) return;
+    backend_.SetLeftRows(row_scale_.data(), 1, rows_, nullptr, 0, &row_scale_left_);
+    backend_.MultiplyAll(row_scale_left_, e_, bias_.gradient.data(), table_.cols, accumulate);
+  }
+
+  double BiasTimesGradient() const {
+    double sum = 0;
+    for (size_t i = 0; i < bias_.value.size(); ++i)
+      sum += static_cast<double>(bias_.value[i]) * static_cast<double>(bias_.gradient[i]);
+    return sum;
+  }
+
   // Sums, e, and e W_y^signs (into `out` [rows, E], unless null) of rows [row, row + count) of the
-  // logits left * forward; `targets`, unless null: their logits are kept.
+  // logits left * forward + bias (null = 0); `targets`, unless null: their logits are kept.
   void AddExponentials(const typename Backend::Left& left, const typename Backend::Right& forward,
-                       const int32_t* targets, int64_t row, int64_t count,
+                       const Real* bias, const int32_t* targets, int64_t row, int64_t count,
                        std::vector<double>* sums, Real* out, Scratch* scratch) {
     const int64_t size = table_.rows;
     std::fill_n(sums->data() + row, count, 0.0);
@@ -169,6 +200,9 @@ class OutputLayer {
       const int64_t cols = backward_[tile].rows;
       Real* logits = scratch->logits.data();
       backend_.Multiply(left, row, count, forward, column, cols, logits, cols, false);
+      for (int64_t r = 0; bias != nullptr && r < count; ++r) {
+        for (int64_t c = 0; c < cols; ++c) logits[r * cols + c] += bias[column + c];
+      }
       for (int64_t r = 0; targets != nullptr && r < count; ++r) {
         const int64_t target = targets[row + r] - column;
         if (target >= 0 && target < cols)
@@ -197,12 +231,13 @@ class OutputLayer {
       Real* dz = z_gradient + r * size;
       Real* scaled = z_scaled_.data() + r * size;
       const int32_t target = targets[r];
+      const Real f = target < 0 ? Real(0) : gradient_scale / static_cast<Real>(sums_[at]);
+      if (bias() != nullptr) row_scale_[at] = f;
       if (target < 0) {
         std::fill(dz, dz + size, Real(0));
         std::fill(scaled, scaled + size, Real(0));
         continue;
       }
-      const Real f = gradient_scale / static_cast<Real>(sums_[at]);
       for (int64_t c = 0; c < size; ++c) {
         dz[c] *= f * factor_;
         scaled[c] = f * z[r * size + c];
@@ -223,13 +258,14 @@ class OutputLayer {
       const auto at = static_cast<size_t>(r);
       Real* scaled = z_scaled_.data() + r * size;
       soft_losses_[at] = 0;
+      const Real g = targets[r] < 0 ? Real(0) : gradient_scale / static_cast<Real>(soft_sums_[at]);
+      if (bias() != nullptr) row_scale_[at] = -g;
       if (targets[r] < 0) {
         std::fill(scaled, scaled + size, Real(0));
         continue;
       }
-      // The mean of W_y's rows under p, and with it the mean logit.
+      // The mean of W_y's rows under p, and with it the mean logit without the bias.
       const Real* mean = soft_gradient_.data() + r * size;
-      const Real g = gradient_scale / static_cast<Real>(soft_sums_[at]);
       double logit = 0;
       for (int64_t c = 0; c < size; ++c) {
         logit += static_cast<double>(mean[c]) * static_cast<double>(z[r * size + c]);
@@ -243,12 +279,14 @@ class OutputLayer {
 
   const Backend& backend_;
   int64_t rows_, piece_rows_ = 0, pieces_ = 0;
-  Parameter<Real> table_;
-  Real factor_;
+  Parameter<Real> table_, bias_;
+  Real factor_;  // Of the table in logits. Of a binary table that is tied, alpha is its input's.
   typename Backend::Right forward_;                // [E, V]
   std::vector<typename Backend::Right> backward_;  // Tiles [kTileWords, E].
   typename Backend::Left z_left_;
   AlignedBuffer<Real> z_scaled_;  // f * z
+  std::vector<Real> row_scale_;   // f, for the bias.
+  typename Backend::Left row_scale_left_;
   typename Backend::Left z_transposed_;
   typename Backend::Right e_;  // [rows, V]
   int64_t weighted_from_ = std::numeric_limits<int64_t>::max();

@@ -83,18 +83,19 @@ class SampledOutputLayer {
 
   // `samples` is a multiple of two tiles of OutputLayer, and less than the vocabulary.
   SampledOutputLayer(const Backend& backend, int64_t rows, int64_t size, int64_t vocabulary,
-                     int64_t samples, bool binary, Real alpha)
+                     int64_t samples, bool binary, Real alpha, bool bias)
       : backend_(backend),
         sample_(vocabulary, samples),
-        inner_(backend, rows, size, samples, binary, alpha),
+        inner_(backend, rows, size, samples, binary, alpha, bias),
         places_(static_cast<size_t>(rows)) {}
 
-  // As OutputLayer's, with an estimate of the loss and its exact gradients; sets those of `table`
-  // [E, V]. False, with nothing done, when the targets have too many distinct words. With a
-  // teacher both distributions are over the sample.
+  // As OutputLayer's, with an estimate of the loss and its exact gradients; sets those of
+  // `output`'s parameters. False, with nothing done, when the targets have too many distinct words.
+  // With a teacher both distributions are over the sample.
   bool LossAndGradient(const Real* z, std::span<const int32_t> targets,
                        const Teacher<Real>& teacher, uint64_t key, Real gradient_scale,
-                       Real* z_gradient, Parameter<Real>* table, double* loss) {
+                       Real* z_gradient, OutputLayer<Backend>* output, double* loss) {
+    Parameter<Real>* table = &output->table();
     if (!sample_.Choose(targets, key)) return false;
     for (size_t r = 0; r < places_.size(); ++r) {
       places_[r] = targets[r] < 0 ? -1 : sample_.Place(targets[r]);
@@ -106,16 +107,20 @@ class SampledOutputLayer {
       Real* to = part.value.data() + static_cast<int64_t>(row) * part.cols;
       for (size_t i = 0; i < words.size(); ++i) to[i] = from[words[i]];
     });
+    if (output->bias() != nullptr) {
+      for (size_t i = 0; i < words.size(); ++i)
+        inner_.bias()->value[i] = output->bias()->value[static_cast<size_t>(words[i])];
+    }
     inner_.Pack();
     inner_.SetWeight(sample_.half(), static_cast<Real>(sample_.log_weight()));
     inner_.set_hard_weight(1 - teacher.weight);
     *loss = inner_.LossAndGradient(z, places_.data(), gradient_scale, z_gradient);
     if (teacher.weight > 0) {
       if (!soft_) {
-        soft_.emplace(backend_, static_cast<int64_t>(places_.size()), teacher.table->rows,
+        soft_.emplace(backend_, static_cast<int64_t>(places_.size()), teacher.output.table->rows,
                       static_cast<int64_t>(words.size()));
       }
-      soft_->PackColumns(*teacher.table, words);
+      soft_->PackColumns(teacher.output, words);
       inner_.Distill(z, teacher.z, places_.data(), gradient_scale, teacher.weight, &*soft_,
                      z_gradient);
     }
@@ -125,6 +130,12 @@ class SampledOutputLayer {
       std::fill(to, to + table->cols, Real(0));
       for (size_t i = 0; i < words.size(); ++i) to[words[i]] += from[i];
     });
+    if (output->bias() != nullptr) {
+      auto& gradient = output->bias()->gradient;
+      std::fill(gradient.begin(), gradient.end(), Real(0));
+      for (size_t i = 0; i < words.size(); ++i)
+        gradient[static_cast<size_t>(words[i])] += inner_.bias()->gradient[i];
+    }
     return true;
   }
 

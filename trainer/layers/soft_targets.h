@@ -11,6 +11,14 @@
 
 namespace bitlm::trainer {
 
+// An output layer's parameters: logit = factor * (z W) + bias, factor for binary tables.
+template <typename Real>
+struct OutputWeights {
+  const Parameter<Real>* table = nullptr;  // [E, V]
+  Real factor = 1;
+  const Parameter<Real>* bias = nullptr;  // [1, V] or null.
+};
+
 // The teacher's output layer, as far as it computes logits: of all words, or of some.
 template <typename Backend>
 class SoftTargets {
@@ -23,11 +31,21 @@ class SoftTargets {
         z_left_(backend.MakeLeft(rows, size)),
         forward_(backend.MakeRight(size, words)) {}
 
-  // Takes the teacher's table [E, V], whole.
-  void Pack(const Parameter<Real>& table) { Set(table, table.value.data(), table.cols); }
+  // Takes the teacher's weights, whole.
+  void Pack(const OutputWeights<Real>& weights) {
+    if (weights.bias != nullptr)
+      bias_.assign(weights.bias->value.begin(), weights.bias->value.end());
+    Set(weights, weights.table->value.data(), weights.table->cols);
+  }
 
-  // Takes the columns `words` of it.
-  void PackColumns(const Parameter<Real>& table, std::span<const int32_t> words) {
+  // Takes the columns `words` of them.
+  void PackColumns(const OutputWeights<Real>& weights, std::span<const int32_t> words) {
+    const Parameter<Real>& table = *weights.table;
+    if (weights.bias != nullptr) {
+      bias_.resize(words.size());
+      for (size_t i = 0; i < words.size(); ++i)
+        bias_[i] = weights.bias->value[static_cast<size_t>(words[i])];
+    }
     if (part_.size() == 0)
       part_ = AlignedBuffer<Real>(static_cast<size_t>(forward_.rows * forward_.cols));
     backend_.pool()->ParallelFor(static_cast<size_t>(table.rows), [&](size_t row) {
@@ -35,7 +53,7 @@ class SoftTargets {
       Real* to = part_.data() + row * words.size();
       for (size_t i = 0; i < words.size(); ++i) to[i] = from[words[i]];
     });
-    Set(table, part_.data(), static_cast<int64_t>(words.size()));
+    Set(weights, part_.data(), static_cast<int64_t>(words.size()));
   }
 
   // Rows [row, row + count) of the teacher's last layer, `z` of all rows. Not parallel.
@@ -45,27 +63,28 @@ class SoftTargets {
 
   const typename Backend::Left& z_left() const { return z_left_; }
   const typename Backend::Right& forward() const { return forward_; }
+  const Real* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
 
  private:
-  void Set(const Parameter<Real>& table, const Real* values, int64_t stride) {
-    backend_.SetRight(values, stride, table.binary() ? Encode::kSign : Encode::kValue, nullptr,
-                      &forward_);
-    scale_.assign(static_cast<size_t>(table.rows), table.binary() ? table.alpha : Real(1));
+  void Set(const OutputWeights<Real>& weights, const Real* values, int64_t stride) {
+    backend_.SetRight(values, stride, weights.table->binary() ? Encode::kSign : Encode::kValue,
+                      nullptr, &forward_);
+    scale_.assign(static_cast<size_t>(weights.table->rows), weights.factor);
   }
 
   const Backend& backend_;
   typename Backend::Left z_left_;
   typename Backend::Right forward_;
-  std::vector<Real> scale_;
+  std::vector<Real> scale_, bias_;
   AlignedBuffer<Real> part_;
 };
 
-// What a training pass needs of a teacher: the activations z [rows, E] before its output table for
-// this batch, the table, and the share of the loss that its distributions take.
+// What a training pass needs of a teacher: the activations z [rows, E] before its output layer for
+// this batch, that layer, and the share of the loss that its distributions take.
 template <typename Real>
 struct Teacher {
   const Real* z = nullptr;
-  const Parameter<Real>* table = nullptr;
+  OutputWeights<Real> output;
   Real weight = 0;  // In [0, 1]; the rest is the cross entropy with the text's words.
 };
 

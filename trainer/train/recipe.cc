@@ -123,6 +123,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"patience", Integer(&r->schedule.patience, 1, 1000000)},
       {"minimum_fraction", Number(&r->schedule.minimum_fraction, 0, 1)},
       {"final_fraction", Number(&r->schedule.final_fraction, 0, 1)},
+      {"average.decay", Number(&r->average_decay, 0, 1)},
+      {"average.from", Number(&r->average_from, 0, 1)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
       {"distillation.model", Text(&r->teacher_model)},
@@ -163,6 +165,10 @@ absl::Status Set(const std::map<std::string, Setter>& setters, const std::string
     // A preset sets every option: after another model.* key it would undo it without a word.
     if (recipe->model != ModelConfig{}) {
       return absl::InvalidArgumentError("has to come before all other model.* keys");
+    }
+    if (value == "custom") {
+      recipe->model.preset = value;
+      return absl::OkStatus();
     }
     BITLM_ASSIGN_OR_RETURN(recipe->model, PresetConfig(value));
     return absl::OkStatus();
@@ -239,9 +245,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
                       config.input_projection == MatrixKind::kBinary ||
                       config.output_projection == MatrixKind::kBinary;
   for (const auto& [set, name] :
-       {std::pair(config.output_bias, "output_bias"),
-        std::pair(config.self_normalized, "self_normalized"),
-        std::pair(config.output_embedding == MatrixKind::kTied, "output_embedding"),
+       {std::pair(config.self_normalized, "self_normalized"),
         std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
         std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),

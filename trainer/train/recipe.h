@@ -40,6 +40,10 @@ struct Recipe {
                                // adam.epsilon, weight_decay, latent_lr_scale
   ScheduleOptions
       schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
+  // average.decay: of the average of the weights, which is what is validated and exported, see
+  // weight_average.h; 0 = the weights themselves. average.from: the part of the run without it.
+  double average_decay = 0;
+  double average_from = 0;
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
   double sampled_part = 0.8;
   double epochs = 20;             // epochs: may be a fraction

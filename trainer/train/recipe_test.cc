@@ -45,9 +45,6 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   config.hidden_size = config.embedding_size = 8;
   config.vocabulary_size = 10;
   EXPECT_TRUE(CheckTrainable(config).ok());
-  config.output_embedding = MatrixKind::kTied;
-  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
-  config.output_embedding = MatrixKind::kBinary;
   config.recurrent = MatrixKind::kInt8;
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
   config.recurrent = MatrixKind::kBinary;

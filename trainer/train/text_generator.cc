@@ -52,10 +52,10 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   Network<FastBackend> network(backend, model.config, {.streams = streams, .steps = 1});
   BITLM_RETURN_IF_ERROR(InitializeFromModel(model, {.untrained = true}, pool, &network).status());
   network.Pack();
-  const Parameter<float>& table = network.output().table();
-  const int64_t vocabulary = table.cols;
-  SoftTargets<FastBackend> output(backend, streams, table.rows, vocabulary);
-  output.Pack(table);
+  const OutputWeights<float> weights = network.output().weights();
+  const int64_t vocabulary = weights.table->cols;
+  SoftTargets<FastBackend> output(backend, streams, weights.table->rows, vocabulary);
+  output.Pack(weights);
   AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
 
   const TokenId end = model.vocabulary.end_of_sentence_id();
@@ -76,8 +76,10 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
     output.SetRows(network.Teach(batch, 1, &state).z, 0, streams);
     backend.MultiplyAll(output.z_left(), output.forward(), logits.data(), vocabulary, false);
     pool->ParallelFor(count, [&](size_t b) {
-      drawn[b] = Draw(logits.data() + static_cast<int64_t>(b) * vocabulary, vocabulary,
-                      UniformAt(Combine(options.seed, step), b));
+      float* row = logits.data() + static_cast<int64_t>(b) * vocabulary;
+      for (int64_t w = 0; output.bias() != nullptr && w < vocabulary; ++w)
+        row[w] += output.bias()[w];
+      drawn[b] = Draw(row, vocabulary, UniformAt(Combine(options.seed, step), b));
     });
     for (size_t b = 0; b < count; ++b) {
       std::vector<TokenId>& sentence = sentences[b];

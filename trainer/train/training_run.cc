@@ -56,6 +56,12 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   if (recipe.schedule.kind == ScheduleKind::kHalving && recipe.schedule.learning_rate <= 0) {
     return absl::InvalidArgumentError("learning_rate: has to be above 0");
   }
+  if (recipe.tune_temperature && sized.model.output_embedding == MatrixKind::kTied &&
+      sized.model.embedding == MatrixKind::kFloat &&
+      sized.model.output_projection == MatrixKind::kNone) {
+    return absl::InvalidArgumentError(
+        "temperature: \"tuned\" needs an output_projection where a float table is tied");
+  }
   std::error_code error;
   if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
     return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
@@ -124,6 +130,8 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
                      /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
       state_(network_.ZeroState()) {
+  if (recipe.average_decay > 0)
+    average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
   total_steps_ =
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
 }
@@ -148,7 +156,7 @@ double TrainingRun::Validate() {
 void TrainingRun::TuneTemperature() {
   double log_scale = 0;
   const auto loss = [&](double at) {
-    network_.output().ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
+    network_.ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
     log_scale = at;
     return std::log(Validate());
   };
@@ -171,6 +179,8 @@ void TrainingRun::TuneTemperature() {
 
 absl::Status TrainingRun::ValidateAndLog() {
   const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
+  // The weights that count, here and in best.bin, are the averages.
+  if (Averaging()) average_->Exchange();
   const double perplexity = Validate();
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
@@ -184,6 +194,7 @@ absl::Status TrainingRun::ValidateAndLog() {
          .arrays = WeightArrays(),
          .identity = Identity()}));
   }
+  if (Averaging()) average_->Exchange();
   if (!options_.quiet) {
     std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
                  epoch, rate, train_perplexity, perplexity, schedule_.best_perplexity);
@@ -258,6 +269,10 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     BITLM_RETURN_IF_ERROR(
         optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();
+    if (average_ &&
+        static_cast<double>(step_) >= recipe_.average_from * static_cast<double>(total_steps_)) {
+      average_->Update();
+    }
     ++step_;
     tokens_ += batch.scored;
     recent_loss_ += loss;
@@ -295,6 +310,7 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
   };
   add("first_moment", optimizer_.first_moments());
   add("second_moment", optimizer_.second_moments());
+  if (average_) add("average", average_->averages());
   const auto add_state = [&](const char* name, Network<FastBackend>::State& state) {
     for (size_t l = 0; l < state.size(); ++l) {
       arrays.emplace_back(absl::StrFormat("%s.%d.h", name, l), state[l].h.span());
@@ -307,19 +323,21 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
 }
 
 absl::Status TrainingRun::WriteState() {
-  return WriteCheckpoint(Path("checkpoint.bin"),
-                         {.numbers = {{"step", static_cast<double>(step_)},
-                                      {"tokens", static_cast<double>(tokens_)},
-                                      {"optimizer_steps", static_cast<double>(optimizer_.steps())},
-                                      {"schedule_factor", schedule_.factor},
-                                      {"schedule_stale", static_cast<double>(schedule_.stale)},
-                                      {"best_perplexity", schedule_.best_perplexity},
-                                      {"recent_loss", recent_loss_},
-                                      {"recent_tokens", static_cast<double>(recent_tokens_)},
-                                      {"bfloat16", Bfloat16() ? 1.0 : 0.0},
-                                      {"train_seconds", train_seconds_}},
-                          .arrays = StateArrays(),
-                          .identity = ResumeIdentity()});
+  return WriteCheckpoint(
+      Path("checkpoint.bin"),
+      {.numbers = {{"step", static_cast<double>(step_)},
+                   {"tokens", static_cast<double>(tokens_)},
+                   {"optimizer_steps", static_cast<double>(optimizer_.steps())},
+                   {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
+                   {"schedule_factor", schedule_.factor},
+                   {"schedule_stale", static_cast<double>(schedule_.stale)},
+                   {"best_perplexity", schedule_.best_perplexity},
+                   {"recent_loss", recent_loss_},
+                   {"recent_tokens", static_cast<double>(recent_tokens_)},
+                   {"bfloat16", Bfloat16() ? 1.0 : 0.0},
+                   {"train_seconds", train_seconds_}},
+       .arrays = StateArrays(),
+       .identity = ResumeIdentity()});
 }
 
 absl::Status TrainingRun::ReadState() {
@@ -333,6 +351,7 @@ absl::Status TrainingRun::ReadState() {
   step_ = static_cast<int64_t>(view.numbers["step"]);
   tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
   optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));
+  if (average_) average_->set_updates(static_cast<int64_t>(view.numbers["average_updates"]));
   schedule_.factor = view.numbers["schedule_factor"];
   schedule_.stale = static_cast<int>(view.numbers["schedule_stale"]);
   schedule_.best_perplexity = view.numbers["best_perplexity"];

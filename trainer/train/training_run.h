@@ -15,6 +15,7 @@
 #include "trainer/data/stream_batcher.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/weight_average.h"
 #include "trainer/tensor/fast_backend.h"
 #include "trainer/train/recipe.h"
 
@@ -72,6 +73,7 @@ class TrainingRun {
   double Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
+  bool Averaging() const { return average_ && average_->updates() > 0; }
   absl::Status WriteState();
   absl::Status ReadState();
   std::vector<std::pair<std::string, std::span<float>>> WeightArrays();
@@ -91,6 +93,7 @@ class TrainingRun {
   FastBackend backend_;
   Network<FastBackend> network_;
   Optimizer optimizer_;
+  std::optional<WeightAverage> average_;  // Without average.decay: none.
   StreamBatcher batcher_, valid_batcher_;
   Network<FastBackend>::State state_;
   std::unique_ptr<Network<FastBackend>> teacher_;  // Null without distillation.

@@ -40,6 +40,20 @@ std::string MadeUpText(uint64_t seed, int sentences) {
   return text;
 }
 
+// A preset, or a network with one table for input and output and a bias per word.
+std::string ModelText(const std::string& name) {
+  if (!name.starts_with("tied")) return "model.preset = " + name + "\n";
+  std::string text =
+      "model.preset = custom\nmodel.embedding_size = 24\nmodel.output_embedding = tied\n"
+      "model.output_bias = true\n";
+  const std::string kind = name == "tied" ? "float" : "binary";
+  if (kind == "binary") text += "init.gamma_output = 3\n";
+  for (const char* option : {"embedding", "recurrent", "output_projection"}) {
+    text += std::string("model.") + option + " = " + kind + "\n";
+  }
+  return text;
+}
+
 class TrainingRunTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -55,8 +69,8 @@ class TrainingRunTest : public testing::Test {
   Recipe MakeRecipe(const std::string& preset, const std::string& extra = "") {
     const std::string text =
         "name = toy\ndata.train = " + directory_ + "/train.txt\ndata.valid = " + directory_ +
-        "/valid.txt\nmodel.preset = " + preset +
-        "\nmodel.hidden_size = 32\nbatch.streams = 32\nbatch.steps = 10\nepochs = 4\n"
+        "/valid.txt\n" + ModelText(preset) +
+        "model.hidden_size = 32\nbatch.streams = 32\nbatch.steps = 10\nepochs = 4\n"
         "dropout.output = 0.1\ncheckpoint_seconds = 0\n" +
         extra;
     absl::StatusOr<Recipe> recipe = ParseRecipe(text, "toy", {});
@@ -171,12 +185,34 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
   EXPECT_LT(perplexity[true], perplexity[false]);
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest, testing::Values("lstm", "belm", "bllm"));
+INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
+                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
+
+// Where the weights still swing about, their average is better.
+TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
+  const std::string text = "optimizer = sgd\nlearning_rate = 20\nschedule = constant\n";
+  double least[2];
+  for (const bool averaged : {false, true}) {
+    const std::string output = averaged ? "averaged" : "last";
+    const Recipe recipe =
+        MakeRecipe("lstm", text + (averaged ? "average.decay = 1\naverage.from = 0.5\n" : ""));
+    auto run = TrainingRun::Create(recipe, Options(output));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    least[averaged] = LeastLogged(directory_ + "/" + output + "/log.csv");
+    const auto exported = (*run)->Export();
+    ASSERT_TRUE(exported.ok()) << exported.status();
+    EXPECT_NEAR((*LoadLanguageModel(*exported))->model().metadata.valid_perplexity, least[averaged],
+                0.15 * least[averaged]);
+  }
+  EXPECT_LT(least[true], 0.98 * least[false]);
+}
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   for (const char* optimizer :
-       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n"}) {
+       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
+        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"}) {
     const Recipe recipe = MakeRecipe("bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
