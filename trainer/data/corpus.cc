@@ -11,7 +11,8 @@
 namespace bitlm::trainer {
 
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
-    const std::vector<std::string>& paths, NormalizationKind normalization) {
+    const std::vector<std::string>& paths, NormalizationKind normalization,
+    const LineFormat& format) {
   std::vector<std::vector<std::string>> sentences;
   for (const std::string& path : paths) {
     BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
@@ -20,7 +21,9 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
       size_t end = text.find('\n', begin);
       if (end == std::string::npos) end = text.size();
       ++line_number;
-      auto words = SplitWords(std::string_view(text).substr(begin, end - begin), normalization);
+      const std::string_view line = std::string_view(text).substr(begin, end - begin);
+      const auto sentence = SentenceOf(line, format);
+      auto words = sentence.ok() ? SplitWords(*sentence, normalization) : sentence.status();
       if (!words.ok()) {
         return absl::Status(
             words.status().code(),
@@ -32,7 +35,7 @@ absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
               absl::StrFormat("%s: line %d: the reserved word %s", path, line_number, word));
         }
       }
-      if (!words->empty()) sentences.push_back(*std::move(words));
+      AddSentence(*std::move(words), format, &sentences);
       begin = end + 1;
     }
   }

@@ -8,13 +8,16 @@
 #include "absl/status/statusor.h"
 #include "engine/model/model_config.h"
 #include "engine/model/vocabulary.h"
+#include "trainer/data/line_format.h"
 
 namespace bitlm::trainer {
 
 // Sentences of words, one a line, as the serving engine splits them. Empty lines are left out.
-// Errors: INVALID_ARGUMENT naming file and line for invalid text or a literal </s> or <s>.
+// Errors: INVALID_ARGUMENT naming file and line for invalid text, a missing field, or a literal
+// </s> or <s>.
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(
-    const std::vector<std::string>& paths, NormalizationKind normalization);
+    const std::vector<std::string>& paths, NormalizationKind normalization,
+    const LineFormat& format = {});
 
 // The `size` - 2 most frequent words (ties in byte order) after <unk> and </s>; all words when size
 // is 0. Literal <unk> in the text counts as <unk>. Errors: INVALID_ARGUMENT for a literal </s> or

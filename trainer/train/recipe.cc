@@ -92,6 +92,9 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"data.train", Files(&r->train)},
       {"data.synthetic", Files(&r->synthetic)},
       {"data.valid", Text(&r->valid)},
+      {"data.hold_out", Integer(&r->hold_out, 2, kMany)},
+      {"data.column", Integer(&r->line_format.column, 0, 1000)},
+      {"data.longest_sentence", Integer(&r->line_format.longest, 0, kMany)},
       {"data.max_tokens", Integer(&r->max_tokens, 0, kMany)},
       {"vocabulary", Integer(&r->vocabulary_size, 0, 4194304)},
       {"batch.streams", Integer(&r->shape.streams, 1, 4096)},
@@ -215,10 +218,14 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
   for (const auto& [key, missing] :
        std::map<std::string, bool>{{"name", recipe.name.empty()},
                                    {"data.train", recipe.train.empty()},
-                                   {"data.valid", recipe.valid.empty()},
+                                   {"data.valid", recipe.valid.empty() && recipe.hold_out == 0},
                                    {"model.hidden_size", recipe.model.hidden_size == 0}}) {
     if (missing)
       return absl::InvalidArgumentError(absl::StrFormat("%s: %s is missing", source, key));
+  }
+  if (recipe.hold_out > 0 && !recipe.valid.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: data.hold_out: data.valid is there, too", source));
   }
   if (recipe.shape.softmax_samples % kSampleUnit != 0) {
     return absl::InvalidArgumentError(

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/model/model_config.h"
+#include "trainer/data/line_format.h"
 #include "trainer/init/initialize.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/optimizer.h"
@@ -29,6 +30,10 @@ struct Recipe {
   // a teacher has generated.
   std::vector<std::string> synthetic;
   std::string valid;  // data.valid
+  // data.hold_out: instead of data.valid, every n-th sentence of data.train (context sentence) or
+  // its last n-th part (document) is the validation text; 0 = not.
+  int64_t hold_out = 0;
+  LineFormat line_format;  // data.column, data.longest_sentence: of data.train and data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
   int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word

@@ -19,6 +19,7 @@
 #include "trainer/export/exporter.h"
 #include "trainer/train/checkpoint.h"
 #include "trainer/train/publish.h"
+#include "trainer/train/run_texts.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -40,17 +41,11 @@ TokenizedCorpus FirstTokens(TokenizedCorpus corpus, int64_t max_tokens) {
 
 absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& recipe,
                                                                  const TrainingOptions& options) {
-  BITLM_ASSIGN_OR_RETURN(const auto train_sentences,
-                         ReadSentences(recipe.train, recipe.model.normalization));
-  BITLM_ASSIGN_OR_RETURN(const auto synthetic_sentences,
-                         ReadSentences(recipe.synthetic, recipe.model.normalization));
-  BITLM_ASSIGN_OR_RETURN(const auto valid_sentences,
-                         ReadSentences({recipe.valid}, recipe.model.normalization));
-  if (train_sentences.empty()) return absl::InvalidArgumentError("data.train: no sentence");
-  if (valid_sentences.empty()) return absl::InvalidArgumentError("data.valid: no sentence");
+  BITLM_ASSIGN_OR_RETURN(const RunTexts texts, ReadRunTexts(recipe, options.output));
   BITLM_ASSIGN_OR_RETURN(Vocabulary vocabulary,
-                         BuildVocabulary(train_sentences, recipe.vocabulary_size));
+                         BuildVocabulary(texts.train, recipe.vocabulary_size));
   Recipe sized = recipe;
+  sized.valid = texts.valid_path;
   sized.model.vocabulary_size = vocabulary.size();
   BITLM_RETURN_IF_ERROR(CheckTrainable(sized.model));
   if (recipe.schedule.kind == ScheduleKind::kHalving && recipe.schedule.learning_rate <= 0) {
@@ -75,11 +70,10 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   if (!options.existing_only) {
     BITLM_ASSIGN_OR_RETURN(lock, FileLock::Acquire(options.output + "/lock"));
   }
-  TokenizedCorpus train =
-      FirstTokens(TokenizeCorpus(train_sentences, vocabulary), recipe.max_tokens);
-  Append(TokenizeCorpus(synthetic_sentences, vocabulary), &train);
+  TokenizedCorpus train = FirstTokens(TokenizeCorpus(texts.train, vocabulary), recipe.max_tokens);
+  Append(TokenizeCorpus(texts.synthetic, vocabulary), &train);
   std::unique_ptr<TrainingRun> run(new TrainingRun(
-      sized, options, std::move(train), TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
+      sized, options, std::move(train), TokenizeCorpus(texts.valid, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
   if (options.existing_only) return run;
   BITLM_RETURN_IF_ERROR(run->MakeTeacher());

@@ -236,6 +236,39 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   }
 }
 
+// Validation text that is no file of lines is written beside the model, for others to evaluate on.
+TEST_F(TrainingRunTest, HeldOutTextIsWrittenAndValidatedOn) {
+  std::string bars;
+  for (const absl::string_view line : absl::StrSplit(MadeUpText(1, 400), '\n', absl::SkipEmpty())) {
+    absl::StrAppend(&bars, "speaker|", line, "|act\n");
+  }
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/bars.txt", bars).ok());
+  const std::string text = "name = toy\ndata.train = " + directory_ +
+                           "/bars.txt\ndata.column = 2\ndata.hold_out = 8\n"
+                           "data.longest_sentence = 5\nmodel.preset = lstm\n"
+                           "model.hidden_size = 16\nbatch.streams = 8\nepochs = 1\n";
+  const Recipe recipe = *ParseRecipe(text, "toy", {});
+  for (int again = 0; again < 2; ++again) {
+    auto run = TrainingRun::Create(recipe, Options("out"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    const auto exported = (*run)->Export();
+    ASSERT_TRUE(exported.ok()) << exported.status();
+    const auto engine = *LoadLanguageModel(*exported);
+    const std::string valid = *ReadTextFile(directory_ + "/out/valid.txt");
+    EXPECT_GT(std::count(valid.begin(), valid.end(), '\n'), 50);
+    for (const absl::string_view line : absl::StrSplit(valid, '\n')) {
+      EXPECT_LE(std::count(line.begin(), line.end(), ' '), 4);
+      EXPECT_EQ(line.find('|'), absl::string_view::npos);
+    }
+    EXPECT_EQ(EvaluateText(*engine, valid, ContextKind::kSentence, nullptr)->perplexity,
+              engine->model().metadata.valid_perplexity);
+  }
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/out/valid.txt", "w1 w2\n").ok());
+  EXPECT_EQ(TrainingRun::Create(recipe, Options("out")).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(TrainingRunTest, RefusesADirectoryOfAnotherRecipe) {
   auto first = TrainingRun::Create(MakeRecipe("bllm"), Options("out"));
   ASSERT_TRUE(first.ok());

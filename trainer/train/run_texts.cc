@@ -1,0 +1,49 @@
+#include "trainer/train/run_texts.h"
+
+#include <filesystem>
+
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/file.h"
+#include "engine/base/status.h"
+#include "trainer/data/corpus.h"
+
+namespace bitlm::trainer {
+
+absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& directory) {
+  const NormalizationKind normalization = recipe.model.normalization;
+  RunTexts texts;
+  BITLM_ASSIGN_OR_RETURN(texts.train,
+                         ReadSentences(recipe.train, normalization, recipe.line_format));
+  BITLM_ASSIGN_OR_RETURN(texts.synthetic, ReadSentences(recipe.synthetic, normalization));
+  if (recipe.hold_out > 0) {
+    // Sentences that depend on those before them stay together.
+    texts.valid =
+        HoldOut(recipe.hold_out, recipe.model.context == ContextKind::kDocument, &texts.train);
+  } else {
+    BITLM_ASSIGN_OR_RETURN(texts.valid,
+                           ReadSentences({recipe.valid}, normalization, recipe.line_format));
+  }
+  if (texts.train.empty()) return absl::InvalidArgumentError("data.train: no sentence");
+  if (texts.valid.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: no sentence", recipe.hold_out > 0 ? "data.hold_out" : "data.valid"));
+  }
+  texts.valid_path = recipe.valid;
+  if (recipe.hold_out == 0 && recipe.line_format == LineFormat{}) return texts;
+  texts.valid_path = directory + "/valid.txt";
+  std::string text;
+  for (const auto& sentence : texts.valid) text += absl::StrJoin(sentence, " ") + "\n";
+  std::error_code error;
+  if (std::filesystem::exists(texts.valid_path, error)) {
+    BITLM_ASSIGN_OR_RETURN(const std::string present, ReadFile(texts.valid_path));
+    if (present == text) return texts;
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%s: its text is not the recipe's; take another directory", texts.valid_path));
+  }
+  std::filesystem::create_directories(directory, error);
+  BITLM_RETURN_IF_ERROR(WriteFileAtomically(texts.valid_path, text));
+  return texts;
+}
+
+}  // namespace bitlm::trainer
