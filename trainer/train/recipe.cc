@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <utility>
@@ -185,15 +186,65 @@ absl::Status Set(const std::map<std::string, Setter>& setters, const std::string
   return it->second(value);
 }
 
-}  // namespace
+// A line of a recipe, and where it is.
+struct Line {
+  std::string source;
+  int number = 0;
+  std::string text;
+};
 
-absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view source,
-                                   const std::vector<std::string>& overrides) {
+// The recipe without its last newline: no line is added by reading it again.
+absl::string_view WithoutLastNewline(absl::string_view text) {
+  if (!text.empty() && text.back() == '\n') text.remove_suffix(1);
+  return text;
+}
+
+std::vector<Line> LinesOf(std::string_view text, std::string_view source) {
+  std::vector<Line> lines;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(WithoutLastNewline(ToAbsl(text)), '\n')) {
+    lines.push_back({std::string(source), ++number, std::string(line)});
+  }
+  return lines;
+}
+
+absl::string_view WithoutComment(absl::string_view line) {
+  return absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+}
+
+// Adds the lines of `path`; lines of other files in the place of those that include them.
+absl::Status AddLines(const std::string& path, int depth, std::vector<Line>* lines) {
+  constexpr int kDeepest = 8;
+  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 1 << 20));
+  for (Line& line : LinesOf(text, path)) {
+    const absl::string_view code = WithoutComment(line.text);
+    const auto equals = code.find('=');
+    if (absl::StripAsciiWhitespace(code.substr(0, equals)) != "include") {
+      lines->push_back(std::move(line));
+      continue;
+    }
+    const std::string name(equals == absl::string_view::npos
+                               ? ""
+                               : absl::StripAsciiWhitespace(code.substr(equals + 1)));
+    absl::Status status;
+    if (name.empty() || depth == kDeepest) {
+      status = absl::InvalidArgumentError(name.empty() ? "expected a file" : "too deep");
+    } else {
+      const auto folder = std::filesystem::path(path).parent_path();
+      status = AddLines((folder / name).string(), depth + 1, lines);
+    }
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrFormat("%s: line %d: include: %s", path,
+                                                         line.number, status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_view source,
+                                  const std::vector<std::string>& overrides) {
   Recipe recipe;
   const auto setters = Setters(&recipe);
-  recipe.text = std::string(text);
-  if (!recipe.text.empty() && recipe.text.back() != '\n') recipe.text.push_back('\n');
-  int line_number = 0;
   const auto apply = [&](absl::string_view line, const std::string& where) -> absl::Status {
     const auto equals = line.find('=');
     if (equals == absl::string_view::npos) {
@@ -205,11 +256,11 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
     if (status.ok()) return status;
     return absl::InvalidArgumentError(absl::StrFormat("%s: %s: %s", where, key, status.message()));
   };
-  for (absl::string_view line : absl::StrSplit(ToAbsl(text), '\n')) {
-    ++line_number;
-    line = absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
-    if (line.empty()) continue;
-    BITLM_RETURN_IF_ERROR(apply(line, absl::StrFormat("%s: line %d", source, line_number)));
+  for (const Line& line : lines) {
+    recipe.text += line.text + "\n";
+    const absl::string_view code = WithoutComment(line.text);
+    if (code.empty()) continue;
+    BITLM_RETURN_IF_ERROR(apply(code, absl::StrFormat("%s: line %d", line.source, line.number)));
   }
   for (const std::string& override_text : overrides) {
     BITLM_RETURN_IF_ERROR(apply(override_text, "--set"));
@@ -239,10 +290,18 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
   return recipe;
 }
 
+}  // namespace
+
+absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view source,
+                                   const std::vector<std::string>& overrides) {
+  return ParseLines(LinesOf(text, source), source, overrides);
+}
+
 absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
                                   const std::vector<std::string>& overrides) {
-  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 1 << 20));
-  return ParseRecipe(text, path, overrides);
+  std::vector<Line> lines;
+  BITLM_RETURN_IF_ERROR(AddLines(path, 0, &lines));
+  return ParseLines(lines, path, overrides);
 }
 
 absl::Status CheckTrainable(const ModelConfig& config) {

@@ -19,6 +19,8 @@
 namespace bitlm::trainer {
 
 // Lines `key = value`; # starts a comment. ${NAME} in a value is the environment variable NAME.
+// `include = FILE` stands for the lines of FILE, relative to the including file; a key that comes
+// again replaces the value.
 // Keys and defaults:
 struct Recipe {
   std::string name;     // name: of the exported model
@@ -74,8 +76,8 @@ struct Recipe {
   std::string text;
 };
 
-// Reads `path` and applies `overrides` ("key=value"), in order. Errors: NOT_FOUND; INVALID_ARGUMENT
-// naming file, line and key.
+// Reads `path` with what it includes, and applies `overrides` ("key=value"), in order. Errors:
+// NOT_FOUND; INVALID_ARGUMENT naming file, line and key.
 absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
                                   const std::vector<std::string>& overrides);
 absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view source,

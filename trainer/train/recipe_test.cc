@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "engine/base/file.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -50,6 +53,41 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   config.recurrent = MatrixKind::kBinary;
   config.bit_planes = 2;
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(RecipeTest, IncludesStandForTheirLines) {
+  const std::string folder = testing::TempDir() + "/recipe_includes";
+  std::filesystem::create_directories(folder + "/parts");
+  const auto write = [&](const std::string& name, const std::string& text) {
+    ASSERT_TRUE(WriteFileAtomically(folder + "/" + name, text).ok());
+  };
+  write("parts/data.recipe", "data.train = a\ndata.valid = v\ninclude = more.recipe\nseed = 3\n");
+  write("parts/more.recipe", "epochs = 5");
+  write("x.recipe",
+        "name = x\ninclude = parts/data.recipe  # where it is\nseed = 4\n"
+        "model.preset = bllm\nmodel.hidden_size = 8\n");
+  const auto recipe = ReadRecipe(folder + "/x.recipe", {});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->epochs, 5);
+  EXPECT_EQ(recipe->seed, 4u);
+  EXPECT_THAT(recipe->train, testing::ElementsAre("a"));
+  // What is stored beside the results needs no other file.
+  EXPECT_THAT(recipe->text, HasSubstr("epochs = 5\n"));
+  EXPECT_THAT(recipe->text, testing::Not(HasSubstr("include")));
+
+  write("round.recipe", "include = round.recipe\n");
+  EXPECT_THAT(std::string(ReadRecipe(folder + "/round.recipe", {}).status().message()),
+              HasSubstr("too deep"));
+  write("lost.recipe", "include = nowhere.recipe\n");
+  const auto lost = ReadRecipe(folder + "/lost.recipe", {});
+  EXPECT_EQ(lost.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(lost.status().message()), HasSubstr("lost.recipe: line 1: include: "));
+  write("parts/more.recipe", "epochs = 5\n\nepochs = many\n");
+  EXPECT_THAT(std::string(ReadRecipe(folder + "/x.recipe", {}).status().message()),
+              HasSubstr("parts/more.recipe: line 3: epochs: "));
+  write("empty.recipe", "include\n");
+  EXPECT_THAT(std::string(ReadRecipe(folder + "/empty.recipe", {}).status().message()),
+              HasSubstr("expected a file"));
 }
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
