@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -88,6 +89,25 @@ TEST(RecipeTest, IncludesStandForTheirLines) {
   write("empty.recipe", "include\n");
   EXPECT_THAT(std::string(ReadRecipe(folder + "/empty.recipe", {}).status().message()),
               HasSubstr("expected a file"));
+}
+
+// Every recipe of the tree parses, and is of a network that this trainer trains.
+TEST(RecipeTest, RecipesOfTheTreeAreTrainable) {
+  ASSERT_EQ(::setenv("BITLM_DATA", "/somewhere", 0), 0);
+  int recipes = 0;
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::string(BITLM_SOURCE_DIR) + "/trainer/recipes")) {
+    if (file.path().extension() != ".recipe") continue;
+    const auto recipe = ReadRecipe(file.path().string(), {});
+    ASSERT_TRUE(recipe.ok()) << recipe.status();
+    // What it trains has the file's name, so that results are found by it.
+    EXPECT_EQ(recipe->name, file.path().stem().string());
+    ModelConfig config = recipe->model;
+    config.vocabulary_size = 10000;
+    EXPECT_TRUE(CheckTrainable(config).ok()) << file.path() << ": " << CheckTrainable(config);
+    ++recipes;
+  }
+  EXPECT_GT(recipes, 20);
 }
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
