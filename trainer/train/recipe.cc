@@ -102,9 +102,13 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
       {"dropout.words", Number(&r->dropout.words, 0, 0.99)},
+      {"dropout.projection", Number(&r->dropout.projection, 0, 0.99)},
+      {"dropout.state", Number(&r->dropout.state, 0, 0.99)},
       {"dropout.recurrent", Number(&r->dropout.recurrent, 0, 0.99)},
       {"dropout.variational",
        Choice<bool>(&r->dropout.variational, {{"true", true}, {"false", false}})},
+      {"activation_regularization", Number(&r->penalties.activations.activation, 0, 1e6)},
+      {"temporal_activation_regularization", Number(&r->penalties.activations.temporal, 0, 1e6)},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},
       {"clip_norm", Number(&r->optimizer.clip_norm, 0, 1e9)},
@@ -127,8 +131,9 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"average.from", Number(&r->average_from, 0, 1)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
-      {"distillation.model", Text(&r->teacher_model)},
+      {"distillation.model", Files(&r->teacher_models)},
       {"distillation.weight", Number(&r->distillation_weight, 0, 1)},
+      {"distillation.temperature", Number(&r->distillation_temperature, 0.1, 100)},
       {"init.model", Text(&r->initial_model)},
       {"init.count_power", Number(&r->initial_count_power, 0, 2)},
       {"init.uniform", Number(&r->initial.uniform, 0, 10)},
@@ -224,6 +229,10 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
                         recipe.shape.softmax_samples, kSampleUnit));
+  }
+  if (recipe.dropout.projection > 0 && recipe.model.output_projection == MatrixKind::kNone) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: dropout.projection: the model has no output_projection", source));
   }
   if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));

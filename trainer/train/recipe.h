@@ -31,11 +31,14 @@ struct Recipe {
   std::string valid;  // data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
-  int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
-  ModelConfig model;           // model.preset first, then model.<option of config.json>
-  NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
-  DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
-                               // .variational (true, false)
+  int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
+  ModelConfig model;        // model.preset first, then model.<option of config.json>
+  NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
+  DropoutRates dropout;     // dropout.input, .hidden, .output, .projection, .words, .recurrent,
+                            // .state, .variational (true, false), see network.h
+  // activation_regularization (0), temporal_activation_regularization (0): see
+  // activation_regularization.h.
+  Penalties penalties;
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
                                // adam.epsilon, weight_decay, latent_lr_scale
   ScheduleOptions
@@ -52,11 +55,12 @@ struct Recipe {
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit
-  // distillation.model: directory of a trained model that teaches this one, and
-  // distillation.weight: the share of its distributions in the loss, see soft_targets.h. The
-  // dropout is the pupil's alone.
-  std::string teacher_model;
+  // distillation.model: directories of trained models that teach this one, separated by white
+  // space; distillation.weight: the share of their mean distribution in the loss;
+  // distillation.temperature (1): T, see soft_targets.h. The dropout is the pupil's alone.
+  std::vector<std::string> teacher_models;
   double distillation_weight = 0.5;
+  double distillation_temperature = 1;
   uint64_t seed = 1;                   // seed
   double checkpoint_interval_s = 120;  // checkpoint_seconds
   // temperature (1, tuned): tuned = at export, the logits are multiplied with the factor that gives

@@ -82,7 +82,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
       sized, options, std::move(train), TokenizeCorpus(valid_sentences, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
   if (options.existing_only) return run;
-  BITLM_RETURN_IF_ERROR(run->MakeTeacher());
+  BITLM_RETURN_IF_ERROR(run->MakeTeachers());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
@@ -110,7 +110,7 @@ std::string TrainingRun::Identity() const {
 
 // A run must not go on with another teacher. To export it none is needed.
 std::string TrainingRun::ResumeIdentity() const {
-  if (!teacher_) return Identity();
+  if (teachers_.empty()) return Identity();
   return absl::StrFormat("%s# teacher %s\n", Identity(), teacher_digest_);
 }
 
@@ -130,6 +130,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
                      /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
       state_(network_.ZeroState()) {
+  network_.set_penalties(recipe.penalties);
   if (recipe.average_decay > 0)
     average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
   total_steps_ =
@@ -255,13 +256,8 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     network_.set_sampling(static_cast<double>(step_) <
                           recipe_.sampled_part * static_cast<double>(total_steps_));
     network_.Pack(recipe_.dropout, dropout_key);
-    Teacher<float> teacher;
-    if (teacher_) {
-      teacher =
-          teacher_->Teach(batch, static_cast<float>(recipe_.distillation_weight), &teacher_state_);
-    }
     const double loss =
-        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, teacher);
+        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, Teach(batch));
     if (!std::isfinite(loss)) {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
@@ -311,14 +307,17 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
   add("first_moment", optimizer_.first_moments());
   add("second_moment", optimizer_.second_moments());
   if (average_) add("average", average_->averages());
-  const auto add_state = [&](const char* name, Network<FastBackend>::State& state) {
+  const auto add_state = [&](const std::string& name, Network<FastBackend>::State& state) {
     for (size_t l = 0; l < state.size(); ++l) {
       arrays.emplace_back(absl::StrFormat("%s.%d.h", name, l), state[l].h.span());
       arrays.emplace_back(absl::StrFormat("%s.%d.c", name, l), state[l].c.span());
     }
   };
   add_state("state", state_);
-  add_state("teacher_state", teacher_state_);
+  for (size_t i = 0; i < teacher_states_.size(); ++i) {
+    add_state(i == 0 ? "teacher_state" : absl::StrFormat("teacher_state_%d", i + 1),
+              teacher_states_[i]);
+  }
   return arrays;
 }
 

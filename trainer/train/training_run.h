@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/base/file_lock.h"
@@ -69,7 +71,9 @@ class TrainingRun {
   // It as a packed network.
   absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
-  absl::Status MakeTeacher();
+  absl::Status MakeTeachers();
+  // What the step with this batch learns from the teachers.
+  Distillation<float> Teach(const Batch& batch);
   double Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
@@ -96,8 +100,8 @@ class TrainingRun {
   std::optional<WeightAverage> average_;  // Without average.decay: none.
   StreamBatcher batcher_, valid_batcher_;
   Network<FastBackend>::State state_;
-  std::unique_ptr<Network<FastBackend>> teacher_;  // Null without distillation.
-  Network<FastBackend>::State teacher_state_;
+  std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.
+  std::vector<Network<FastBackend>::State> teacher_states_;
   std::string teacher_digest_;
   ScheduleState schedule_;
   int64_t step_ = 0;  // Segments done, all epochs.

@@ -381,12 +381,51 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
   }
 }
 
+// Two teachers, their temperature, and what else a run may be regularized with: resumed, it ends
+// with the same bytes.
+TEST_F(TrainingRunTest, LearnsFromSeveralTeachersAndGoesOn) {
+  std::string models;
+  for (const char* preset : {"lstm", "bllm"}) {
+    auto source = TrainingRun::Create(
+        MakeRecipe(preset, "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"),
+        Options(absl::StrCat("source_", preset)));
+    ASSERT_TRUE(source.ok()) << source.status();
+    ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
+    models += " " + *(*source)->Export();
+  }
+  const Recipe recipe = MakeRecipe("bllm",
+                                   "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"
+                                   "epochs = 6\ndistillation.model =" +
+                                       models +
+                                       "\ndistillation.weight = 0.9\ndistillation.temperature = 2\n"
+                                       "activation_regularization = 0.2\n"
+                                       "temporal_activation_regularization = 0.1\n"
+                                       "dropout.state = 0.1\ndropout.projection = 0.05\n");
+  auto run = TrainingRun::Create(recipe, Options("whole"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 12.0);  // Untrained: 22.
+  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
+    TrainingOptions options = Options("parts");
+    options.stop_after_steps = 7;
+    auto part = TrainingRun::Create(recipe, options);
+    ASSERT_TRUE(part.ok()) << part.status();
+    end = *(*part)->Train();
+  }
+  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+}
+
 TEST_F(TrainingRunTest, RefusesToGoOnWithAnotherTeacher) {
+  auto constant = TrainingRun::Create(MakeRecipe("lstm", "epochs = 1\n"), Options("constant"));
+  ASSERT_TRUE(constant.ok()) << constant.status();
+  ASSERT_EQ(*(*constant)->Train(), TrainingEnd::kFinished);
+  const std::string first = *(*constant)->Export();
   auto source = TrainingRun::Create(MakeRecipe("lstm", "epochs = 2\n"), Options("source"));
   ASSERT_TRUE(source.ok()) << source.status();
   ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
   const std::string model = *(*source)->Export();
-  const Recipe recipe = MakeRecipe("bllm", "distillation.model = " + model + "\n");
+  const Recipe recipe = MakeRecipe("bllm", "distillation.model = " + first + " " + model + "\n");
   TrainingOptions options = Options("out");
   options.stop_after_steps = 3;
   ASSERT_TRUE((*TrainingRun::Create(recipe, options))->Train().ok());
