@@ -49,7 +49,8 @@ struct DropoutRates {
 // What the gradients are of besides the cross entropy; 0 = without.
 struct Penalties {
   ActivationRegularization activations;
-  double self_normalization = 0;  // Of (log Z)^2, see OutputLayer::set_self_normalization.
+  // Of (log Z)^2, see OutputLayer::set_self_normalization; of networks that are self_normalized.
+  double self_normalization = 0;
 };
 
 template <typename Backend>
@@ -273,7 +274,8 @@ void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
 template <typename Backend>
 void Network<Backend>::set_penalties(const Penalties& penalties) {
   penalties_ = penalties;
-  const auto weight = static_cast<Real>(penalties.self_normalization);
+  const auto weight =
+      config_.self_normalized ? static_cast<Real>(penalties.self_normalization) : Real(0);
   output_->set_self_normalization(weight);
   if (sampled_) sampled_->set_self_normalization(weight);
 }

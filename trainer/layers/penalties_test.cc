@@ -1,4 +1,5 @@
-// What is trained on besides the cross entropy: activation_regularization.h.
+// What is trained on besides the cross entropy: activation_regularization.h, and
+// OutputLayer::set_self_normalization.
 
 #include <gtest/gtest.h>
 
@@ -6,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "trainer/layers/network_testing.h"
@@ -13,16 +15,18 @@
 namespace bitlm::trainer {
 namespace {
 
-// Of objective(), which has to leave its gradients in the network, for every continuous parameter.
-// Returns how many gradients are not 0.
-int ExpectFiniteDifferences(DoubleNetwork& network, const std::function<double()>& objective) {
+// Of objective(), which has to leave its gradients in the network, for every continuous parameter:
+// of all its values, or of about `most`. Returns how many gradients are not 0.
+int ExpectFiniteDifferences(DoubleNetwork& network, const std::function<double()>& objective,
+                            size_t most = 1 << 20) {
   int nonzero = 0;
   for (auto* p : network.Parameters()) {
     if (p->binary()) continue;
     network.embedding().ClearGradient();
     objective();
     const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
-    for (size_t i = 0; i<p->value.size(); i += p->value.size()> 2000 ? 53 : 1) {
+    const size_t stride = 1 + p->value.size() / most;
+    for (size_t i = 0; i < p->value.size(); i += stride) {
       constexpr double kStep = 1e-5;
       const double value = p->value[i];
       p->value[i] = value + kStep;
@@ -64,6 +68,79 @@ TEST(ActivationRegularizationTest, GradientsAreFiniteDifferences) {
                 40);
     }
   }
+}
+
+// (log Z)^2, with the softmax of all words and of a sample, with teachers and without.
+class SelfNormalizationSoftmaxTest : public testing::TestWithParam<int64_t> {};
+
+TEST_P(SelfNormalizationSoftmaxTest, GradientsAreFiniteDifferences) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  constexpr double kPenalty = 0.3;
+  for (const char* preset : {"lstm", "bllm"}) {
+    for (const double temperature : {0.0, 1.0, 2.0}) {  // 0 = no teacher.
+      SCOPED_TRACE(preset + std::to_string(temperature));
+      ModelConfig config = SmallConfig(preset);
+      config.output_bias = true;
+      config.vocabulary_size = GetParam() > 0 ? 2 * 1024 + 30 : 11;
+      NetworkShape shape = kShape;
+      shape.softmax_samples = GetParam();
+      DoubleNetwork teacher(backend, config, kShape);
+      Randomize(teacher, 0.6, 100);
+      teacher.Pack();
+      config.self_normalized = true;
+      DoubleNetwork network(backend, config, shape);
+      network.set_penalties({.activations = {}, .self_normalization = kPenalty});
+      Randomize(network, 0.4);
+      // Positive and negative log Z; 1 + 2 weight log Z is below 0 for one of the two.
+      for (double& b : network.output().bias()->value.span()) b -= GetParam() > 0 ? 10 : 4.5;
+      const Batch batch = SmallBatch(config.vocabulary_size);
+      const DropoutRates dropout{.output = 0.3};
+      const auto objective = [&] {
+        network.Pack(dropout, kDropoutKey);
+        auto state = SomeState(network);
+        auto teacher_state = SomeState(teacher);
+        Distillation<double> from;
+        if (temperature > 0) {
+          from = {.teachers = {teacher.Teach(batch, &teacher_state)},
+                  .weight = 0.6,
+                  .temperature = temperature};
+        }
+        const double loss =
+            network.LossAndGradient(batch, dropout, kDropoutKey, kGradientScale, &state, from);
+        const double soft =
+            temperature > 0 ? temperature * temperature * network.distillation_loss() : 0;
+        return kGradientScale *
+               ((1 - from.weight) * loss + from.weight * soft + kPenalty * network.log_z().squares);
+      };
+      EXPECT_GT(ExpectFiniteDifferences(network, objective, GetParam() > 0 ? 10 : 50), 15);
+      EXPECT_LT(network.log_z().sum, -14);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Samples, SelfNormalizationSoftmaxTest, testing::Values(0, 1024));
+
+// Only networks that say so are trained for it.
+TEST(SelfNormalizationTest, IsOfSelfNormalizedNetworks) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  const Batch batch = SmallBatch(11);
+  std::vector<double> gradient[3];
+  for (const int run : {0, 1, 2}) {
+    ModelConfig config = SmallConfig("lstm");
+    config.self_normalized = run == 2;
+    DoubleNetwork network(backend, config, kShape);
+    if (run > 0) network.set_penalties({.activations = {}, .self_normalization = 1});
+    Randomize(network, 0.4);
+    network.Pack();
+    auto state = SomeState(network);
+    network.LossAndGradient(batch, {}, 0, 1, &state);
+    gradient[run].assign(network.output().table().gradient.begin(),
+                         network.output().table().gradient.end());
+  }
+  EXPECT_EQ(gradient[0], gradient[1]);
+  EXPECT_NE(gradient[0], gradient[2]);
 }
 
 // The terms by their definition: scored positions, no pair across a reset or a segment.

@@ -109,6 +109,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
        Choice<bool>(&r->dropout.variational, {{"true", true}, {"false", false}})},
       {"activation_regularization", Number(&r->penalties.activations.activation, 0, 1e6)},
       {"temporal_activation_regularization", Number(&r->penalties.activations.temporal, 0, 1e6)},
+      {"self_normalization.weight", Number(&r->penalties.self_normalization, 0, 1e6)},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},
       {"clip_norm", Number(&r->optimizer.clip_norm, 0, 1e9)},
@@ -254,8 +255,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
                       config.input_projection == MatrixKind::kBinary ||
                       config.output_projection == MatrixKind::kBinary;
   for (const auto& [set, name] :
-       {std::pair(config.self_normalized, "self_normalized"),
-        std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
+       {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
         std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),

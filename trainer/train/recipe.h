@@ -37,8 +37,9 @@ struct Recipe {
   DropoutRates dropout;     // dropout.input, .hidden, .output, .projection, .words, .recurrent,
                             // .state, .variational (true, false), see network.h
   // activation_regularization (0), temporal_activation_regularization (0): see
-  // activation_regularization.h.
-  Penalties penalties;
+  // activation_regularization.h. self_normalization.weight: of (log Z)^2 of a scored position,
+  // where model.self_normalized is true.
+  Penalties penalties{.activations = {}, .self_normalization = 0.1};
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
                                // adam.epsilon, weight_decay, latent_lr_scale
   ScheduleOptions

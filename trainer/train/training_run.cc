@@ -62,6 +62,10 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     return absl::InvalidArgumentError(
         "temperature: \"tuned\" needs an output_projection where a float table is tied");
   }
+  if (recipe.tune_temperature && sized.model.self_normalized) {
+    return absl::InvalidArgumentError(
+        "temperature: \"tuned\" would undo what model.self_normalized trains: log Z near 0");
+  }
   std::error_code error;
   if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
     return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
@@ -87,10 +91,13 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
     BITLM_RETURN_IF_ERROR(run->Initialize());
+    run->CenterLogZ();
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
         run->Path("log.csv"),
-        "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity\n"));
+        absl::StrCat(
+            "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity",
+            sized.model.self_normalized ? ",valid_mean_abs_log_z\n" : "\n")));
   }
   return run;
 }
@@ -137,19 +144,24 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
 }
 
-double TrainingRun::Validate() {
+TrainingRun::Validation TrainingRun::Validate() {
   network_.set_sampling(false);
   network_.Pack();
   Network<FastBackend>::State state = network_.ZeroState();
   Batch batch;
-  double loss = 0;
+  double loss = 0, log_z = 0, abs_log_z = 0;
   int64_t tokens = 0;
   for (int64_t i = 0; i < valid_batcher_.segments(); ++i) {
     valid_batcher_.Fill(i, &batch);
     loss += network_.Loss(batch, &state);
+    log_z += network_.log_z().sum;
+    abs_log_z += network_.log_z().absolute;
     tokens += batch.scored;
   }
-  return std::exp(loss / static_cast<double>(tokens));
+  const auto scored = static_cast<double>(tokens);
+  return {.perplexity = std::exp(loss / scored),
+          .mean_log_z = log_z / scored,
+          .mean_abs_log_z = abs_log_z / scored};
 }
 
 // The loss is convex in the factor of the logits and close to a parabola in its logarithm: that
@@ -159,7 +171,7 @@ void TrainingRun::TuneTemperature() {
   const auto loss = [&](double at) {
     network_.ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
     log_scale = at;
-    return std::log(Validate());
+    return std::log(Validate().perplexity);
   };
   constexpr double kStep = 0.1;
   const double middle = loss(0);
@@ -182,7 +194,8 @@ absl::Status TrainingRun::ValidateAndLog() {
   const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
   // The weights that count, here and in best.bin, are the averages.
   if (Averaging()) average_->Exchange();
-  const double perplexity = Validate();
+  const Validation validation = Validate();
+  const double perplexity = validation.perplexity;
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
   recent_loss_ = 0;
@@ -199,11 +212,16 @@ absl::Status TrainingRun::ValidateAndLog() {
   if (!options_.quiet) {
     std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
                  epoch, rate, train_perplexity, perplexity, schedule_.best_perplexity);
+    if (recipe_.model.self_normalized)
+      std::fprintf(stderr, "mean |log Z| %.4f\n", validation.mean_abs_log_z);
   }
-  const std::string line =
-      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f\n",
+  std::string line =
+      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f",
                       absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()), epoch,
                       step_, tokens_, train_seconds_, rate, train_perplexity, perplexity);
+  if (recipe_.model.self_normalized)
+    absl::StrAppendFormat(&line, ",%.4f", validation.mean_abs_log_z);
+  line += "\n";
   std::FILE* log = std::fopen(Path("log.csv").c_str(), "a");
   const bool written = log != nullptr && std::fputs(line.c_str(), log) >= 0;
   if (log == nullptr || std::fclose(log) != 0 || !written)

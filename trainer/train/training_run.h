@@ -74,7 +74,15 @@ class TrainingRun {
   absl::Status MakeTeachers();
   // What the step with this batch learns from the teachers.
   Distillation<float> Teach(const Batch& batch);
-  double Validate();
+  // For a self-normalized network with a bias per word: subtracts the mean log Z of data.valid from
+  // the biases, which changes no probability. Of random values near 0 it is ln V (Devlin et al.
+  // 2014, section 2.2).
+  void CenterLogZ();
+  struct Validation {
+    double perplexity = 0;
+    double mean_log_z = 0, mean_abs_log_z = 0;  // Nats.
+  };
+  Validation Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
   bool Averaging() const { return average_ && average_->updates() > 0; }

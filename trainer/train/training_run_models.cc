@@ -60,6 +60,12 @@ absl::Status TrainingRun::Initialize() {
   return absl::OkStatus();
 }
 
+void TrainingRun::CenterLogZ() {
+  if (!recipe_.model.self_normalized || !recipe_.model.output_bias) return;
+  const auto mean = static_cast<float>(Validate().mean_log_z);
+  for (float& b : network_.output().bias()->value.span()) b -= mean;
+}
+
 absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(const Model& model) {
   NetworkShape shape = recipe_.shape;
   shape.softmax_samples = 0;

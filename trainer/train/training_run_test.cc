@@ -188,6 +188,46 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
                          testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
 
+// log Z near 0 by the engine and in the log, for some of a short run's perplexity; the flag is in
+// the file.
+TEST_F(TrainingRunTest, SelfNormalizedModelsHaveLogZNearZero) {
+  const std::string text =
+      "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 8\n"
+      "model.output_bias = true\n";
+  for (const char* preset : {"lstm", "bllm"}) {
+    SCOPED_TRACE(preset);
+    double perplexity[2];
+    for (const bool normalized : {false, true}) {
+      const std::string output = absl::StrCat(preset, normalized);
+      auto run = TrainingRun::Create(
+          MakeRecipe(preset, text + (normalized ? "model.self_normalized = true\n"
+                                                  "self_normalization.weight = 1\n"
+                                                : "")),
+          Options(output));
+      ASSERT_TRUE(run.ok()) << run.status();
+      ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+      const auto exported = (*run)->Export();
+      ASSERT_TRUE(exported.ok()) << exported.status();
+      const auto engine = *LoadLanguageModel(*exported);
+      EXPECT_EQ(engine->config().self_normalized, normalized);
+      const auto result = *EvaluateText(*engine, *ReadTextFile(directory_ + "/valid.txt"),
+                                        ContextKind::kSentence, nullptr);
+      perplexity[normalized] = result.perplexity;
+      if (!normalized) continue;
+      EXPECT_LT(result.mean_abs_log_z, 0.15);
+      EXPECT_GT(result.mean_abs_log_z, 0);
+      const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
+      EXPECT_THAT(log, HasSubstr("valid_perplexity,valid_mean_abs_log_z\n"));
+      const double logged = std::stod(log.substr(log.rfind(',') + 1));
+      EXPECT_NEAR(logged, result.mean_abs_log_z, 0.05);
+    }
+    EXPECT_LT(perplexity[true], 1.25 * perplexity[false]);
+  }
+  const auto tuned = TrainingRun::Create(
+      MakeRecipe("lstm", "model.self_normalized = true\ntemperature = tuned\n"), Options("tuned"));
+  EXPECT_THAT(std::string(tuned.status().message()), HasSubstr("model.self_normalized"));
+}
+
 // Where the weights still swing about, their average is better.
 TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
   const std::string text = "optimizer = sgd\nlearning_rate = 20\nschedule = constant\n";
