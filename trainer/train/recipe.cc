@@ -113,6 +113,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},
       {"clip_norm", Number(&r->optimizer.clip_norm, 0, 1e9)},
+      {"clip_latent", Choice<bool>(&r->optimizer.clip_latent, {{"true", true}, {"false", false}})},
       {"adam.beta1", Number(&r->optimizer.beta1, 0, 0.999999)},
       {"adam.beta2", Number(&r->optimizer.beta2, 0, 0.999999)},
       {"adam.epsilon", Number(&r->optimizer.epsilon, 1e-12, 1)},
@@ -121,6 +122,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"schedule",
        Choice<ScheduleKind>(&r->schedule.kind, {{"halving", ScheduleKind::kHalving},
                                                 {"linear", ScheduleKind::kLinear},
+                                                {"cosine", ScheduleKind::kCosine},
                                                 {"constant", ScheduleKind::kConstant}})},
       {"learning_rate", Number(&r->schedule.learning_rate, 0, 1e6)},
       {"warmup_steps", Integer(&r->schedule.warmup_steps, 0, kMany)},
@@ -130,6 +132,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"final_fraction", Number(&r->schedule.final_fraction, 0, 1)},
       {"average.decay", Number(&r->average_decay, 0, 1)},
       {"average.from", Number(&r->average_from, 0, 1)},
+      {"average.patience", Integer(&r->average_patience, 0, 1000000)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
       {"distillation.model", Files(&r->teacher_models)},
@@ -230,6 +233,10 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
                         recipe.shape.softmax_samples, kSampleUnit));
+  }
+  if (recipe.average_patience > 0 && recipe.average_decay == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: average.patience: needs average.decay", source));
   }
   if (recipe.dropout.projection > 0 && recipe.model.output_projection == MatrixKind::kNone) {
     return absl::InvalidArgumentError(

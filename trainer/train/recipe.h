@@ -40,14 +40,18 @@ struct Recipe {
   // activation_regularization.h. self_normalization.weight: of (log Z)^2 of a scored position,
   // where model.self_normalized is true.
   Penalties penalties{.activations = {}, .self_normalization = 0.1};
-  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
-                               // adam.epsilon, weight_decay, latent_lr_scale
+  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, clip_latent (true, false),
+                               // adam.beta1, adam.beta2, adam.epsilon, weight_decay,
+                               // latent_lr_scale
   ScheduleOptions
-      schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
+      schedule;  // schedule (halving, linear, cosine, constant), learning_rate, …, see schedule.h
   // average.decay: of the average of the weights, which is what is validated and exported, see
   // weight_average.h; 0 = the weights themselves. average.from: the part of the run without it.
+  // average.patience: it begins only when validations have stopped falling for so long, see
+  // average_trigger.h; 0 = at average.from.
   double average_decay = 0;
   double average_from = 0;
+  int average_patience = 0;
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
   double sampled_part = 0.8;
   double epochs = 20;             // epochs: may be a fraction

@@ -28,6 +28,11 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
             "model.hidden_size = 4\ndropout.projection = 0.1\n",
             "dropout.projection: the model has no output_projection"},
+           {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
+            "model.hidden_size = 4\naverage.patience = 5\n",
+            "average.patience: needs average.decay"},
+           {"schedule = sine\n", "expected one of: constant, cosine, halving, linear"},
+           {"clip_latent = 0\n", "expected one of: false, true"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;

@@ -132,6 +132,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       backend_(options.precision, &pool_),
       network_(backend_, recipe.model, recipe.shape),
       optimizer_(recipe.optimizer, network_.Parameters(), &pool_),
+      average_trigger_(recipe.average_patience),
       batcher_(train_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, recipe.seed,
                /*shuffle=*/true, vocabulary_.end_of_sentence_id()),
       valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
@@ -196,6 +197,7 @@ absl::Status TrainingRun::ValidateAndLog() {
   if (Averaging()) average_->Exchange();
   const Validation validation = Validate();
   const double perplexity = validation.perplexity;
+  average_trigger_.Record(perplexity);
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
   recent_loss_ = 0;
@@ -283,7 +285,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     BITLM_RETURN_IF_ERROR(
         optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();
-    if (average_ &&
+    if (average_ && average_trigger_.fired() &&
         static_cast<double>(step_) >= recipe_.average_from * static_cast<double>(total_steps_)) {
       average_->Update();
     }
@@ -340,21 +342,22 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
 }
 
 absl::Status TrainingRun::WriteState() {
-  return WriteCheckpoint(
-      Path("checkpoint.bin"),
-      {.numbers = {{"step", static_cast<double>(step_)},
-                   {"tokens", static_cast<double>(tokens_)},
-                   {"optimizer_steps", static_cast<double>(optimizer_.steps())},
-                   {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
-                   {"schedule_factor", schedule_.factor},
-                   {"schedule_stale", static_cast<double>(schedule_.stale)},
-                   {"best_perplexity", schedule_.best_perplexity},
-                   {"recent_loss", recent_loss_},
-                   {"recent_tokens", static_cast<double>(recent_tokens_)},
-                   {"bfloat16", Bfloat16() ? 1.0 : 0.0},
-                   {"train_seconds", train_seconds_}},
-       .arrays = StateArrays(),
-       .identity = ResumeIdentity()});
+  CheckpointView view{
+      .numbers = {{"step", static_cast<double>(step_)},
+                  {"tokens", static_cast<double>(tokens_)},
+                  {"optimizer_steps", static_cast<double>(optimizer_.steps())},
+                  {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
+                  {"schedule_factor", schedule_.factor},
+                  {"schedule_stale", static_cast<double>(schedule_.stale)},
+                  {"best_perplexity", schedule_.best_perplexity},
+                  {"recent_loss", recent_loss_},
+                  {"recent_tokens", static_cast<double>(recent_tokens_)},
+                  {"bfloat16", Bfloat16() ? 1.0 : 0.0},
+                  {"train_seconds", train_seconds_}},
+      .arrays = StateArrays(),
+      .identity = ResumeIdentity()};
+  average_trigger_.Save(&view.numbers);
+  return WriteCheckpoint(Path("checkpoint.bin"), view);
 }
 
 absl::Status TrainingRun::ReadState() {
@@ -369,6 +372,7 @@ absl::Status TrainingRun::ReadState() {
   tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
   optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));
   if (average_) average_->set_updates(static_cast<int64_t>(view.numbers["average_updates"]));
+  average_trigger_.Restore(view.numbers);
   schedule_.factor = view.numbers["schedule_factor"];
   schedule_.stale = static_cast<int>(view.numbers["schedule_stale"]);
   schedule_.best_perplexity = view.numbers["best_perplexity"];

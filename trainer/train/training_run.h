@@ -16,6 +16,7 @@
 #include "trainer/data/corpus.h"
 #include "trainer/data/stream_batcher.h"
 #include "trainer/layers/network.h"
+#include "trainer/optim/average_trigger.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/weight_average.h"
 #include "trainer/tensor/fast_backend.h"
@@ -106,6 +107,7 @@ class TrainingRun {
   Network<FastBackend> network_;
   Optimizer optimizer_;
   std::optional<WeightAverage> average_;  // Without average.decay: none.
+  AverageTrigger average_trigger_;
   StreamBatcher batcher_, valid_batcher_;
   Network<FastBackend>::State state_;
   std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.

@@ -248,11 +248,44 @@ TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
   EXPECT_LT(least[true], 0.98 * least[false]);
 }
 
+// Averaging begins at the first validation that is worse than an earlier one, and not before.
+TEST_F(TrainingRunTest, AveragingWaitsForItsTrigger) {
+  const std::string text =
+      "optimizer = sgd\nlearning_rate = 20\nschedule = constant\nvalidations_per_epoch = 5\n";
+  std::vector<double> logged[2];
+  for (const bool averaged : {false, true}) {
+    const std::string output = averaged ? "averaged" : "plain";
+    const Recipe recipe =
+        MakeRecipe("lstm", text + (averaged ? "average.decay = 1\naverage.patience = 1\n" : ""));
+    auto run = TrainingRun::Create(recipe, Options(output));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
+    for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
+      const std::string last(line.substr(line.rfind(',') + 1));
+      if (last != "valid_perplexity") logged[averaged].push_back(std::stod(last));
+    }
+  }
+  // The validation that fires it is the last of the same weights.
+  size_t fired = 2;
+  while (fired < logged[0].size() &&
+         logged[0][fired] <=
+             *std::min_element(logged[0].begin(),
+                               logged[0].begin() + static_cast<ptrdiff_t>(fired - 1)))
+    ++fired;
+  ASSERT_LT(fired + 2, logged[0].size());
+  for (size_t i = 0; i <= fired; ++i) EXPECT_EQ(logged[0][i], logged[1][i]) << i;
+  for (size_t i = fired + 1; i < logged[0].size(); ++i) EXPECT_NE(logged[0][i], logged[1][i]) << i;
+}
+
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   for (const char* optimizer :
        {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
-        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"}) {
+        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n",
+        "optimizer = adam\nadam.beta1 = 0\nlearning_rate = 0.03\nschedule = cosine\n"
+        "clip_latent = false\nvalidations_per_epoch = 5\naverage.decay = 1\n"
+        "average.patience = 1\n"}) {
     const Recipe recipe = MakeRecipe("bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
@@ -273,6 +306,10 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
     EXPECT_EQ(*ReadFile(directory_ + "/whole/best.bin"), *ReadFile(directory_ + "/parts/best.bin"));
     EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
     EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+    if (recipe.average_patience > 0) {  // It did begin.
+      EXPECT_THAT(*ReadFile(directory_ + "/parts/checkpoint.bin"),
+                  HasSubstr("\"average_fired\":1.0"));
+    }
   }
 }
 
