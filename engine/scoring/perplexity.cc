@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct Totals {
   int64_t oov_tokens = 0;
   double logprob = 0;
   double oov_logprob = 0;
+  double abs_log_z = 0;
 
   void Add(const SentenceScore& score) {
     ++sentences;
@@ -59,8 +61,15 @@ struct Totals {
     logprob += score.logprob;
     oov_logprob += score.oov_logprob;
   }
+  // The same tokens' logits and log-probabilities.
+  void AddLogZ(std::span<const float> logits, std::span<const float> logprobs) {
+    for (size_t i = 0; i < logits.size(); ++i)
+      abs_log_z += std::fabs(static_cast<double>(logits[i]) - static_cast<double>(logprobs[i]));
+  }
   PerplexityResult Result() const {
-    return TotalPerplexity(sentences, tokens, oov_tokens, logprob, oov_logprob);
+    PerplexityResult result = TotalPerplexity(sentences, tokens, oov_tokens, logprob, oov_logprob);
+    if (tokens > 0) result.mean_abs_log_z = abs_log_z / static_cast<double>(tokens);
+    return result;
   }
 };
 
@@ -81,7 +90,14 @@ absl::StatusOr<PerplexityResult> EvaluateSentences(const LanguageModel& model,
     for (const TokenizedSentence& sentence : sentences) {
       items.push_back({.sentence = &sentence, .options = {}});
     }
-    for (const SentenceScore& score : ScoreItems(model, items, pool, nullptr)) totals.Add(score);
+    if (model.config().self_normalized) {
+      for (const TokenizedSentence& sentence : sentences)
+        items.push_back({.sentence = &sentence, .options = {.self_normalized = true}});
+    }
+    const std::vector<SentenceScore> scores = ScoreItems(model, items, pool, nullptr);
+    for (size_t i = 0; i < sentences.size(); ++i) totals.Add(scores[i]);
+    for (size_t i = sentences.size(); i < scores.size(); ++i)
+      totals.AddLogZ(scores[i].token_logprobs, scores[i - sentences.size()].token_logprobs);
   }
   return totals.Result();
 }
@@ -136,6 +152,15 @@ class DocumentEvaluator {
       rows[i].logprobs = &logprobs_[i];
     }
     model_.Output(rows, pool_);
+    if (model_.config().self_normalized) {
+      std::vector<float> logits(rows.size());
+      for (size_t i = 0; i < rows.size(); ++i) {
+        rows[i].logprobs = &logits[i];
+        rows[i].self_normalized = true;
+      }
+      model_.Output(rows, pool_);
+      totals_.AddLogZ(logits, {logprobs_.data(), rows.size()});
+    }
     for (size_t i = 0; i < rows.size(); ++i) {
       sentence_.token_logprobs.push_back(logprobs_[i]);
       sentence_.logprob += static_cast<double>(logprobs_[i]);

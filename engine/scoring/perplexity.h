@@ -19,6 +19,9 @@ struct PerplexityResult {
   // exp(-logprob / tokens), and the same over the tokens that are not OOV.
   double perplexity = 0;
   double perplexity_excluding_oov = 0;
+  // Mean over the tokens of |log Z|, nats: by how much the scores of ScoreOptions::self_normalized
+  // differ from these. Of models whose config says self_normalized; 0 of others.
+  double mean_abs_log_z = 0;
 };
 
 // Totals of sentence scores, in one place so that every tool prints the same digits.

@@ -56,6 +56,30 @@ TEST(PerplexityTest, SentencesAddUpToWhatTheScorerGives) {
   EXPECT_EQ(result.perplexity_excluding_oov, std::exp(-(logprob - oov_logprob) / 6));
 }
 
+// Of a model whose words all have one more in their logits, log Z is one more, but for its sign.
+TEST(PerplexityTest, MeasuresLogZOfSelfNormalizedModels) {
+  ModelConfig config = TinyConfig("lstm", 40, 11, 11);
+  config.output_bias = true;
+  const std::string text = RandomText(300, 4);
+  const auto evaluate = [&](float shift, ContextKind context) {
+    Model model = RandomModel(config, 3);
+    for (float& b : model.tensors.at("output_bias").mutable_f32()) {
+      b += shift;
+    }
+    const auto engine = *MakeCpuLanguageModel(std::make_shared<const Model>(std::move(model)));
+    return *EvaluateText(*engine, text, context, nullptr);
+  };
+  EXPECT_EQ(evaluate(20, ContextKind::kSentence).mean_abs_log_z, 0);
+  config.self_normalized = true;
+  for (const ContextKind context : {ContextKind::kSentence, ContextKind::kDocument}) {
+    const PerplexityResult low = evaluate(20, context), high = evaluate(21, context);
+    EXPECT_NEAR(high.perplexity, low.perplexity, 1e-3 * low.perplexity);
+    EXPECT_GT(low.mean_abs_log_z, 10);
+    EXPECT_NEAR(high.mean_abs_log_z, low.mean_abs_log_z + 1, 1e-4);
+    EXPECT_NEAR(evaluate(-200, context).mean_abs_log_z, 220 - low.mean_abs_log_z, 1e-2);
+  }
+}
+
 TEST(PerplexityTest, DocumentCarriesTheStateOverLines) {
   const auto model = TestModel();
   const TokenId end = model->vocabulary().end_of_sentence_id();

@@ -52,18 +52,18 @@ absl::Status Eval(const EvalArguments& args) {
   }
   const PerplexityResult& result = *evaluated;
   if (args.json) {
-    const nlohmann::ordered_json out = {
-        {"model", args.model},
-        {"text", args.text},
-        {"protocol", args.protocol},
-        {"engine", engine->description()},
-        {"sentences", result.sentences},
-        {"tokens", result.tokens},
-        {"oov_tokens", result.oov_tokens},
-        {"log_probability", result.logprob},
-        {"perplexity", result.perplexity},
-        {"perplexity_excluding_oov", result.perplexity_excluding_oov},
-        {"weight_bytes", ResidentBytes(args, *engine)}};
+    nlohmann::ordered_json out = {{"model", args.model},
+                                  {"text", args.text},
+                                  {"protocol", args.protocol},
+                                  {"engine", engine->description()},
+                                  {"sentences", result.sentences},
+                                  {"tokens", result.tokens},
+                                  {"oov_tokens", result.oov_tokens},
+                                  {"log_probability", result.logprob},
+                                  {"perplexity", result.perplexity},
+                                  {"perplexity_excluding_oov", result.perplexity_excluding_oov},
+                                  {"weight_bytes", ResidentBytes(args, *engine)}};
+    if (engine->config().self_normalized) out["mean_abs_log_z"] = result.mean_abs_log_z;
     std::printf("%s\n", out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return absl::OkStatus();
   }
@@ -74,6 +74,8 @@ absl::Status Eval(const EvalArguments& args) {
   std::printf("log probability (nats)    %.4f\n", result.logprob);
   std::printf("perplexity including OOV  %.4f\n", result.perplexity);
   std::printf("perplexity excluding OOV  %.4f\n", result.perplexity_excluding_oov);
+  if (engine->config().self_normalized)
+    std::printf("mean |log Z| (nats)       %.4f\n", result.mean_abs_log_z);
   std::printf("weight bytes              %llu\n",
               static_cast<unsigned long long>(ResidentBytes(args, *engine)));
   return absl::OkStatus();

@@ -52,7 +52,7 @@ InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool
   std::vector<float> both;
   for (int64_t i = 0; i < std::min(segments, batcher.segments()); ++i) {
     batcher.Fill(i, &batch);
-    network->Teach(batch, 1, &state);
+    network->Teach(batch, &state);
     output.Add(network->hidden());
     for (size_t l = 0; l < lstm.size(); ++l) {
       const int64_t inputs = network->lstm()[l]->inputs();

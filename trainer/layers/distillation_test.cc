@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "trainer/layers/network_testing.h"
 
 namespace bitlm::trainer {
@@ -15,15 +16,48 @@ namespace {
 
 constexpr double kWeight = 0.7;
 
-// The objective of LossAndGradient with a teacher.
-double Objective(DoubleNetwork& pupil, DoubleNetwork& teacher, const Batch& batch,
-                 const DropoutRates& dropout) {
+// The objective of LossAndGradient with these teachers.
+double Objective(DoubleNetwork& pupil, const std::vector<DoubleNetwork*>& teachers,
+                 double temperature, const Batch& batch, const DropoutRates& dropout) {
   pupil.Pack(dropout, kDropoutKey);
   auto state = SomeState(pupil);
-  auto teacher_state = SomeState(teacher);
-  const double loss = pupil.LossAndGradient(batch, dropout, kDropoutKey, kGradientScale, &state,
-                                            teacher.Teach(batch, kWeight, &teacher_state));
-  return kGradientScale * ((1 - kWeight) * loss + kWeight * pupil.distillation_loss());
+  Distillation<double> from{.teachers = {}, .weight = kWeight, .temperature = temperature};
+  for (DoubleNetwork* teacher : teachers) {
+    auto teacher_state = SomeState(*teacher);
+    from.teachers.push_back(teacher->Teach(batch, &teacher_state));
+  }
+  const double loss =
+      pupil.LossAndGradient(batch, dropout, kDropoutKey, kGradientScale, &state, from);
+  return kGradientScale *
+         ((1 - kWeight) * loss + kWeight * temperature * temperature * pupil.distillation_loss());
+}
+
+// Of every continuous parameter: of all its values, or of about `most`.
+void ExpectFiniteDifferences(DoubleNetwork& pupil, const std::vector<DoubleNetwork*>& teachers,
+                             double temperature, size_t most = 1 << 20) {
+  const Batch batch = SmallBatch(pupil.config().vocabulary_size);
+  const DropoutRates dropout{.input = 0.2, .output = 0.3, .words = 0.1};
+  const auto objective = [&] { return Objective(pupil, teachers, temperature, batch, dropout); };
+  int nonzero = 0;
+  for (auto* p : pupil.Parameters()) {
+    if (p->binary()) continue;
+    pupil.embedding().ClearGradient();
+    objective();
+    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
+    const size_t stride = 1 + p->value.size() / most;
+    for (size_t i = 0; i < p->value.size(); i += stride) {
+      constexpr double kStep = 1e-5;
+      const double value = p->value[i];
+      p->value[i] = value + kStep;
+      const double above = objective();
+      p->value[i] = value - kStep;
+      const double below = objective();
+      p->value[i] = value;
+      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 3e-8) << p->name << "[" << i << "]";
+      nonzero += gradient[i] != 0;
+    }
+  }
+  EXPECT_GT(nonzero, 40);
 }
 
 double LargestGradient(DoubleNetwork& network) {
@@ -54,27 +88,32 @@ TEST_P(DistillationTest, GradientsAreFiniteDifferences) {
   Randomize(pupil, 0.4);
   Randomize(teacher, 0.6, 100);
   teacher.Pack();
-  const Batch batch = SmallBatch(11);
-  const DropoutRates dropout{.input = 0.2, .output = 0.3, .words = 0.1};
-  int nonzero = 0;
-  for (auto* p : pupil.Parameters()) {
-    if (p->binary()) continue;
-    pupil.embedding().ClearGradient();
-    Objective(pupil, teacher, batch, dropout);
-    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
-    for (size_t i = 0; i < p->value.size(); ++i) {
-      constexpr double kStep = 1e-5;
-      const double value = p->value[i];
-      p->value[i] = value + kStep;
-      const double above = Objective(pupil, teacher, batch, dropout);
-      p->value[i] = value - kStep;
-      const double below = Objective(pupil, teacher, batch, dropout);
-      p->value[i] = value;
-      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
-      nonzero += gradient[i] != 0;
-    }
+  ExpectFiniteDifferences(pupil, {&teacher}, 1);
+}
+
+// Several teachers, of other shapes, with a bias per word and without; at another temperature.
+TEST_P(DistillationTest, GradientsAreFiniteDifferencesForSeveralTeachersAndTemperatures) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  DoubleNetwork pupil(backend, Config(std::get<0>(GetParam())), kShape);
+  DoubleNetwork first(backend, Config(std::get<1>(GetParam())), kShape);
+  DoubleNetwork second(backend, Config("bllm", 9), kShape);
+  DoubleNetwork third(backend, Config("lstm"), kShape);
+  Randomize(pupil, 0.4);
+  Randomize(first, 0.6, 100);
+  Randomize(second, 0.6, 200);
+  Randomize(third, 0.6, 300);
+  for (DoubleNetwork* teacher : {&first, &second, &third}) {
+    teacher->Pack();
+    teacher->KeepOnlyTeaching();
   }
-  EXPECT_GT(nonzero, 40);
+  ExpectFiniteDifferences(pupil, {&first, &second, &third}, 1);
+  DoubleNetwork warm(backend, Config(std::get<0>(GetParam())), kShape);
+  Randomize(warm, 0.4);
+  ExpectFiniteDifferences(warm, {&first, &second}, 2.5);
+  DoubleNetwork cold(backend, Config(std::get<0>(GetParam())), kShape);
+  Randomize(cold, 0.4);
+  ExpectFiniteDifferences(cold, {&second}, 0.5);
 }
 
 // H(p, q) itself: under a teacher that knows nothing, p = 1 / V, it is the mean of the losses that
@@ -90,7 +129,9 @@ TEST_P(DistillationTest, LossUnderAUniformTeacherIsTheMeanOverAllTargets) {
   Batch batch = SmallBatch(11);
   auto state = SomeState(pupil);
   auto teacher_state = SomeState(teacher);
-  pupil.LossAndGradient(batch, {}, 0, 1, &state, teacher.Teach(batch, 1, &teacher_state));
+  pupil.LossAndGradient(
+      batch, {}, 0, 1, &state,
+      {.teachers = {teacher.Teach(batch, &teacher_state)}, .weight = 1, .temperature = 1});
   const double soft = pupil.distillation_loss();
   double sum = 0;
   for (int32_t word = 0; word < 11; ++word) {
@@ -109,6 +150,61 @@ INSTANTIATE_TEST_SUITE_P(Presets, DistillationTest,
                                   std::get<1>(names.param);
                          });
 
+// The same over a sample of the words, with a bias per word.
+TEST(SampledDistillationTest, GradientsAreFiniteDifferencesForTwoTeachersAtATemperature) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  ModelConfig config = Config("lstm");
+  config.vocabulary_size = 2 * kSampleUnit + 300;
+  NetworkShape shape = kShape;
+  shape.softmax_samples = kSampleUnit;
+  DoubleNetwork pupil(backend, config, shape), first(backend, config, kShape);
+  ModelConfig other = Config("bllm", 9);
+  other.vocabulary_size = config.vocabulary_size;
+  DoubleNetwork second(backend, other, kShape);
+  Randomize(pupil, 0.4);
+  Randomize(first, 0.6, 100);
+  Randomize(second, 0.6, 200);
+  first.Pack();
+  second.Pack();
+  ExpectFiniteDifferences(pupil, {&first, &second}, 2, 40);
+}
+
+// H(p, q) at a temperature is that of the networks whose logits are divided by it; of several
+// teachers the mean of those of each.
+TEST(DistillationLossTest, IsThatOfDividedLogitsAndTheMeanOfTeachers) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  constexpr double kTemperature = 3;
+  DoubleNetwork first(backend, Config("lstm"), kShape), second(backend, Config("lstm"), kShape);
+  Randomize(first, 0.6, 100);
+  Randomize(second, 0.6, 200);
+  const Batch batch = SmallBatch(11);
+  const auto loss = [&](double divisor, double temperature,
+                        const std::vector<DoubleNetwork*>& teachers) {
+    DoubleNetwork pupil(backend, Config("lstm"), kShape);
+    Randomize(pupil, 0.5);
+    pupil.ScaleLogits(1 / divisor);
+    pupil.Pack();
+    Distillation<double> from{.teachers = {}, .weight = 0.5, .temperature = temperature};
+    for (DoubleNetwork* teacher : teachers) {
+      auto state = SomeState(*teacher);
+      teacher->ScaleLogits(1 / divisor);
+      teacher->Pack();
+      from.teachers.push_back(teacher->Teach(batch, &state));
+    }
+    auto state = SomeState(pupil);
+    pupil.LossAndGradient(batch, {}, 0, 1, &state, from);
+    for (DoubleNetwork* teacher : teachers) teacher->ScaleLogits(divisor);
+    return pupil.distillation_loss();
+  };
+  const double of_first = loss(1, kTemperature, {&first});
+  EXPECT_NEAR(of_first, loss(kTemperature, 1, {&first}), 1e-10);
+  EXPECT_GT(std::fabs(of_first - loss(1, 1, {&first})), 1e-3);
+  const double of_both = loss(1, kTemperature, {&first, &second});
+  EXPECT_NEAR(of_both, (of_first + loss(1, kTemperature, {&second})) / 2, 1e-10);
+}
+
 // Who teaches itself has nothing to learn: with every word, and with a sample of them, whose words
 // count differently.
 TEST(SelfDistillationTest, LeavesNoGradient) {
@@ -120,23 +216,29 @@ TEST(SelfDistillationTest, LeavesNoGradient) {
       config.vocabulary_size = 2 * kSampleUnit + 300;
       NetworkShape shape = kShape;
       shape.softmax_samples = samples;
-      DoubleNetwork pupil(backend, config, shape);
       DoubleNetwork teacher(backend, config, kShape);
-      Randomize(pupil, 0.4);
       Randomize(teacher, 0.4);
-      pupil.Pack();
       teacher.Pack();
       const Batch batch = SmallBatch(config.vocabulary_size);
-      const auto run = [&](double weight) {
-        pupil.embedding().ClearGradient();
-        auto state = SomeState(pupil);
-        auto teacher_state = SomeState(teacher);
-        pupil.LossAndGradient(batch, {}, 0, 1, &state,
-                              teacher.Teach(batch, weight, &teacher_state));
-        return LargestGradient(pupil);
-      };
-      EXPECT_LT(run(1), 1e-12) << preset << ", samples " << samples;
-      EXPECT_GT(run(0.9), 1e-3) << preset << ", samples " << samples;
+      for (const double temperature : {1.0, 2.0}) {
+        SCOPED_TRACE(absl::StrFormat("%s, %d samples, T = %g", preset, samples, temperature));
+        DoubleNetwork pupil(backend, config, shape);  // Packs its teachers once.
+        Randomize(pupil, 0.4);
+        pupil.Pack();
+        const auto run = [&](double weight, int teachers) {
+          pupil.embedding().ClearGradient();
+          auto state = SomeState(pupil);
+          auto teacher_state = SomeState(teacher);
+          const Teacher<double> taught = teacher.Teach(batch, &teacher_state);
+          Distillation<double> from{.teachers = {}, .weight = weight, .temperature = temperature};
+          from.teachers.assign(static_cast<size_t>(teachers), taught);
+          pupil.LossAndGradient(batch, {}, 0, 1, &state, from);
+          return LargestGradient(pupil);
+        };
+        EXPECT_LT(run(1, 1), 1e-12);
+        EXPECT_GT(run(0.9, 1), 1e-3);
+        EXPECT_LT(run(1, 3), 1e-12);
+      }
     }
   }
 }

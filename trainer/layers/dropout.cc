@@ -37,16 +37,29 @@ void ForRows(ThreadPool* pool, int64_t rows, const Body& body) {
   });
 }
 
+// Row `r` of the mask, on one row of values.
+template <typename Real, typename Row>
+void ApplyRow(const DropoutMask& mask, const Rate& rate, int64_t r, Real* x, int64_t cols,
+              Row drop_row) {
+  const int64_t id = mask.period > 0 ? r % mask.period : r;
+  drop_row(Hash32(mask.key, static_cast<uint32_t>(id)), rate.threshold,
+           static_cast<Real>(rate.factor), x, cols);
+}
+
 template <typename Real, typename Row>
 void Apply(const DropoutMask& mask, Real* x, int64_t rows, int64_t cols, ThreadPool* pool,
            Row drop_row) {
   if (mask.rate <= 0) return;
   const Rate rate(mask.rate);
-  ForRows(pool, rows, [&](int64_t r) {
-    const int64_t id = mask.period > 0 ? r % mask.period : r;
-    drop_row(Hash32(mask.key, static_cast<uint32_t>(id)), rate.threshold,
-             static_cast<Real>(rate.factor), x + r * cols, cols);
-  });
+  ForRows(pool, rows, [&](int64_t r) { ApplyRow(mask, rate, r, x + r * cols, cols, drop_row); });
+}
+
+template <typename Real, typename Row>
+void ApplyToRows(const DropoutMask& mask, int64_t first, Real* x, int64_t rows, int64_t cols,
+                 Row drop_row) {
+  if (mask.rate <= 0) return;
+  const Rate rate(mask.rate);
+  for (int64_t r = 0; r < rows; ++r) ApplyRow(mask, rate, first + r, x + r * cols, cols, drop_row);
 }
 
 template <typename Real>
@@ -71,6 +84,16 @@ void ApplyDropout(const DropoutMask& mask, float* x, int64_t rows, int64_t cols,
 void ApplyDropout(const DropoutMask& mask, double* x, int64_t rows, int64_t cols,
                   ThreadPool* pool) {
   Apply(mask, x, rows, cols, pool, DropRow<double>);
+}
+
+void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, float* x, int64_t rows,
+                        int64_t cols) {
+  ApplyToRows(mask, first, x, rows, cols, DropRowFloat);
+}
+
+void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, double* x, int64_t rows,
+                        int64_t cols) {
+  ApplyToRows(mask, first, x, rows, cols, DropRow<double>);
 }
 
 void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, float* x,

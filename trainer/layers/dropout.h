@@ -1,6 +1,7 @@
 // Dropout (Srivastava et al. 2014) on non-recurrent connections (Zaremba et al. 2014); its
 // variational form (Gal and Ghahramani 2016), whose mask is the same at all time steps of a
-// segment; and dropout of whole words of the input (the same; Merity et al. 2018, section 4.3).
+// segment, also on the recurrent state; and dropout of whole words of the input (the same; Merity
+// et al. 2018, section 4.3).
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,14 @@ struct DropoutMask {
 void ApplyDropout(const DropoutMask& mask, float* x, int64_t rows, int64_t cols, ThreadPool* pool);
 void ApplyDropout(const DropoutMask& mask, double* x, int64_t rows, int64_t cols, ThreadPool* pool);
 
-// The same with one value for a whole row, chosen by the row's word: a dropped word is 0 wherever
-// it occurs in the segment. x [tokens.size(), cols]; `period` is not used.
+// ApplyDropout to the rows [first, first + rows) of a larger array, `x` their first; not parallel.
+void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, float* x, int64_t rows,
+                        int64_t cols);
+void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, double* x, int64_t rows,
+                        int64_t cols);
+
+// ApplyDropout with one value for a whole row, chosen by the row's word: a dropped word is 0
+// wherever it occurs in the segment. x [tokens.size(), cols]; `period` is not used.
 void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, float* x,
                       int64_t cols, ThreadPool* pool);
 void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, double* x,

@@ -59,10 +59,14 @@ class LstmLayer {
   Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer.
   bool binary() const { return weight_x_.parameter.binary(); }
   int64_t inputs() const { return weight_x_.parameter.rows; }
-  const Real* h_before() const { return h_in_.data(); }  // h_{t-1} of the last Forward, [rows, H].
+  // h_{t-1} of the last Forward, after dropout, [rows, H].
+  const Real* h_before() const { return h_in_.data(); }
 
-  // `dropped`: DropConnect of W_h in this step.
-  void Pack(const DropoutMask& dropped = {}) {
+  // `dropped`: DropConnect of W_h in this step. `state_dropped`: dropout of the h_{t-1} that W_h
+  // multiplies, with one mask for the segment, whose period is B; the h that leaves the layer and
+  // the cell are whole (Gal and Ghahramani 2016, section 4; Melis et al. 2018, "state" dropout).
+  void Pack(const DropoutMask& dropped = {}, const DropoutMask& state_dropped = {}) {
+    state_dropped_ = state_dropped;
     weight_x_.Pack(backend_);
     weight_h_.Pack(backend_, dropped);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
@@ -97,6 +101,7 @@ class LstmLayer {
           std::copy(h, h + hidden_, h_in);
           std::copy(c, c + hidden_, c_in);
         }
+        ApplyDropoutToRows(state_dropped_, b0, h_in_.data() + row * hidden_, count, hidden_);
         backend_.SetLeftRows(h_in_.data() + row * hidden_, count, hidden_, nullptr, row, &h_left_);
         backend_.Multiply(h_left_, row, count, weight_h_.forward, 0, gate_cols,
                           gates_.data() + row * gate_cols, gate_cols, true);
@@ -155,6 +160,7 @@ class LstmLayer {
         if (t > 0) {
           backend_.Multiply(gradient_left_, row, count, weight_h_.backward, 0, hidden_,
                             carried_h.data(), hidden_, false);
+          ApplyDropoutToRows(state_dropped_, b0, carried_h.data(), count, hidden_);
         }
       }
     });
@@ -202,6 +208,7 @@ class LstmLayer {
   int64_t streams_, steps_, rows_, hidden_;
   Weight<Backend> weight_x_, weight_h_;
   Parameter<Real> bias_, gamma_;
+  DropoutMask state_dropped_;
   std::vector<Real> exp_gamma_;
   typename Backend::Left x_left_, x_transposed_, h_left_, h_transposed_, gradient_left_;
   typename Backend::Right gradient_right_;

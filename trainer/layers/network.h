@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/model/model_config.h"
+#include "trainer/layers/activation_regularization.h"
 #include "trainer/layers/batch.h"
 #include "trainer/layers/dropout.h"
 #include "trainer/layers/embedding.h"
@@ -39,8 +40,17 @@ struct DropoutRates {
   double hidden = 0;         // Between LSTM layers.
   double output = 0;         // Of the last LSTM layer's output.
   double words = 0;          // Of whole words of the input.
+  double projection = 0;     // Of the output projection's output.
   double recurrent = 0;      // Of the weights of W_h (DropConnect).
+  double state = 0;          // Of the h_{t-1} that W_h multiplies, one mask for a segment.
   bool variational = false;  // One mask for all steps of a segment (Gal and Ghahramani 2016).
+};
+
+// What the gradients are of besides the cross entropy; 0 = without.
+struct Penalties {
+  ActivationRegularization activations;
+  // Of (log Z)^2, see OutputLayer::set_self_normalization; of networks that are self_normalized.
+  double self_normalization = 0;
 };
 
 template <typename Backend>
@@ -78,6 +88,12 @@ class Network {
   // dropout and key.
   void Pack(const DropoutRates& dropout = {}, uint64_t dropout_key = 0);
 
+  // Of every LossAndGradient from now on.
+  void set_penalties(const Penalties& penalties);
+  // Frees gradients and what the output layer computes with. After Pack; from then on only Teach
+  // may be called.
+  void KeepOnlyTeaching();
+
   // Multiplies every logit with `scale`, in the output projection where there is one; a tied float
   // table has to have one. Before Pack.
   void ScaleLogits(Real scale);
@@ -85,25 +101,34 @@ class Network {
   // Sum of -log p over the scored targets, nats. `state` is carried from segment to segment.
   double Loss(const Batch& batch, State* state);
   // The same in training, and the gradients of gradient_scale * loss. `dropout_key` selects this
-  // step's masks; Pack() has had the same. With a teacher, whose z is of the same batch, the
-  // gradients are those of (1 - weight) * loss + weight * (cross entropy with its distributions).
-  // A network has one teacher, whose table does not change.
+  // step's masks; Pack() has had the same. With teachers, whose z are of the same batch, the
+  // gradients are those of the loss in soft_targets.h; a network's teachers, whose tables do not
+  // change, are the same in every call. The penalties are in the gradients, not in the result.
   double LossAndGradient(const Batch& batch, const DropoutRates& dropout, uint64_t dropout_key,
-                         Real gradient_scale, State* state, const Teacher<Real>& teacher = {});
-  // What a pupil needs of this network as the teacher: z of the batch, valid until the next pass.
-  Teacher<Real> Teach(const Batch& batch, Real weight, State* state);
+                         Real gradient_scale, State* state, const Distillation<Real>& from = {});
+  // What a pupil needs of this network as its teacher: z of the batch, valid until the next pass.
+  Teacher<Real> Teach(const Batch& batch, State* state);
   // Of the last pass: the input of an LSTM layer, and the last one's output, after dropout.
   const Real* lstm_input(size_t layer) const { return x_[layer].data(); }
   const Real* hidden() const { return hidden_[0].data(); }
-  // Of the last LossAndGradient with a teacher that computed every word: the sum of the cross
-  // entropies with its distributions, nats.
-  double distillation_loss() const { return distillation_loss_; }
+  // Of the last LossAndGradient with teachers: the sum of the cross entropies H with their mean
+  // distribution at their temperature, nats; of a sampled softmax without the constant of weighted
+  // words.
+  double distillation_loss() const {
+    return sampled_last_ ? sampled_->distillation_loss() : output_->distillation_loss();
+  }
+  // Of the last pass; an estimate where the softmax was sampled.
+  const LogZSums& log_z() const { return sampled_last_ ? sampled_->log_z() : output_->log_z(); }
+  // Of the last LossAndGradient: the sum of the activations' penalties, nats.
+  double regularization_loss() const { return regularization_loss_; }
 
  private:
   // Numbers of masks: inputs and outputs of LSTM layers from 0.
   static constexpr uint64_t kWordMask = 1000;
   static constexpr uint64_t kRecurrentMask = 2000;
   static constexpr uint64_t kSoftmaxSample = 3000;
+  static constexpr uint64_t kStateMask = 4000;
+  static constexpr uint64_t kProjectionMask = 5000;
 
   void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {
@@ -117,6 +142,10 @@ class Network {
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
   }
+  void DropProjection(const DropoutRates& dropout, uint64_t key, Real* x) const {
+    ApplyDropout(Mask(dropout.projection, dropout, key, kProjectionMask), x, used_rows_,
+                 config_.embedding_size, backend_.pool());
+  }
   Real* z() { return output_projection_ ? projected_.data() : hidden_.back().data(); }
 
   const Backend& backend_;
@@ -129,9 +158,11 @@ class Network {
   std::vector<std::unique_ptr<LstmLayer<Backend>>> lstm_;
   std::optional<OutputLayer<Backend>> output_;
   std::optional<SampledOutputLayer<Backend>> sampled_;
-  std::optional<SoftTargets<Backend>> soft_;  // Of the one teacher, which does not change.
+  PackedTeachers<Backend> packed_teachers_;  // Of the teachers, which do not change.
   bool sampling_ = false;
-  double distillation_loss_ = 0;
+  bool sampled_last_ = false;
+  Penalties penalties_;
+  double regularization_loss_ = 0;
 
   AlignedBuffer<Real> embedded_;                 // [rows, E]
   std::vector<AlignedBuffer<Real>> x_;           // Input of each LSTM layer, after dropout.
@@ -230,12 +261,33 @@ template <typename Backend>
 void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
   if (input_projection_) input_projection_->Pack();
   for (size_t layer = 0; layer < lstm_.size(); ++layer) {
-    lstm_[layer]->Pack(
-        {.rate = dropout.recurrent,
-         .key = static_cast<uint32_t>(Combine(dropout_key, kRecurrentMask + layer))});
+    lstm_[layer]->Pack({.rate = dropout.recurrent,
+                        .key = static_cast<uint32_t>(Combine(dropout_key, kRecurrentMask + layer))},
+                       {.rate = dropout.state,
+                        .key = static_cast<uint32_t>(Combine(dropout_key, kStateMask + layer)),
+                        .period = shape_.streams});
   }
   if (output_projection_) output_projection_->Pack();
   if (!sampling_) output_->Pack();
+}
+
+template <typename Backend>
+void Network<Backend>::set_penalties(const Penalties& penalties) {
+  penalties_ = penalties;
+  const auto weight =
+      config_.self_normalized ? static_cast<Real>(penalties.self_normalization) : Real(0);
+  output_->set_self_normalization(weight);
+  if (sampled_) sampled_->set_self_normalization(weight);
+}
+
+template <typename Backend>
+void Network<Backend>::KeepOnlyTeaching() {
+  for (Parameter<Real>* p : Parameters()) p->gradient = {};
+  sampled_.reset();
+  sampling_ = false;
+  gradient_a_ = {};
+  gradient_b_ = {};
+  output_->KeepOnlyWeights();
 }
 
 template <typename Backend>
@@ -270,52 +322,65 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
   std::copy(h_.back().begin(), h_.back().end(), hidden_[0].begin());
   ApplyDropout(Mask(dropout.output, dropout, key, lstm_.size()), hidden_[0].data(), used_rows_, h,
                backend_.pool());
-  if (output_projection_) output_projection_->Forward(hidden_[0].data(), projected_.data());
+  if (output_projection_) {
+    output_projection_->Forward(hidden_[0].data(), projected_.data());
+    DropProjection(dropout, key, projected_.data());
+  }
   std::copy(batch.targets.begin(), batch.targets.end(), targets_.begin());
 }
 
 template <typename Backend>
 double Network<Backend>::Loss(const Batch& batch, State* state) {
   Forward(batch, {}, 0, state);
+  sampled_last_ = false;
   return output_->Loss(z(), targets_.data());
 }
 
 template <typename Backend>
-Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, Real weight,
-                                                        State* state) {
+Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, State* state) {
   Forward(batch, {}, 0, state);
-  return {.z = z(), .output = output_->weights(), .weight = weight};
+  return {.z = z(), .output = output_->weights()};
 }
 
 template <typename Backend>
 double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates& dropout,
                                          uint64_t dropout_key, Real gradient_scale, State* state,
-                                         const Teacher<Real>& teacher) {
+                                         const Distillation<Real>& from) {
   Forward(batch, dropout, dropout_key, state);
   Real* gradient = gradient_a_.data();
   Real* other = gradient_b_.data();
   double loss = 0;
-  if (!sampling_ ||
-      !sampled_->LossAndGradient(z(), targets_, teacher, Combine(dropout_key, kSoftmaxSample),
-                                 gradient_scale, gradient, &*output_, &loss)) {
+  sampled_last_ = sampling_ && sampled_->LossAndGradient(
+                                   z(), targets_, from, Combine(dropout_key, kSoftmaxSample),
+                                   gradient_scale, gradient, &*output_, &loss);
+  if (!sampled_last_) {
     if (sampling_) output_->Pack();
-    output_->set_hard_weight(1 - teacher.weight);
-    loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient);
-    if (teacher.weight > 0) {
-      if (!soft_) {
-        soft_.emplace(backend_, rows_, teacher.output.table->rows, config_.vocabulary_size);
-        soft_->Pack(teacher.output);
-      }
-      distillation_loss_ = output_->Distill(z(), teacher.z, targets_.data(), gradient_scale,
-                                            teacher.weight, &*soft_, gradient);
+    while (packed_teachers_.size() < from.teachers.size()) {
+      const OutputWeights<Real>& weights = from.teachers[packed_teachers_.size()].output;
+      packed_teachers_.push_back(std::make_unique<SoftTargets<Backend>>(
+          backend_, rows_, weights.table->rows, config_.vocabulary_size));
+      packed_teachers_.back()->Pack(weights, from.temperature);
     }
+    loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient, from,
+                                    packed_teachers_);
   }
   if (output_projection_) {
+    DropProjection(dropout, dropout_key, gradient);
     output_projection_->Backward(hidden_[0].data(), gradient, other);
     std::swap(gradient, other);
   }
+  const RegularizedRows regularized{.streams = shape_.streams,
+                                    .hidden = config_.hidden_size,
+                                    .targets = batch.targets,
+                                    .resets = batch.resets};
+  regularization_loss_ =
+      AddActivationTerm(penalties_.activations.activation, regularized, hidden_[0].data(),
+                        gradient_scale, gradient, backend_.pool());
   ApplyDropout(Mask(dropout.output, dropout, dropout_key, lstm_.size()), gradient, used_rows_,
                config_.hidden_size, backend_.pool());
+  regularization_loss_ +=
+      AddTemporalTerm(penalties_.activations.temporal, regularized, h_.back().data(),
+                      gradient_scale, gradient, backend_.pool());
   for (size_t layer = lstm_.size(); layer-- > 0;) {
     lstm_[layer]->Backward(x_[layer].data(), batch.resets, gradient, other);
     std::swap(gradient, other);

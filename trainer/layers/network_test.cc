@@ -55,7 +55,8 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
   for (const DropoutRates& dropout :
        {DropoutRates{}, DropoutRates{.input = 0.3, .hidden = 0.2, .output = 0.4},
         DropoutRates{.input = 0.3, .hidden = 0.2, .output = 0.4, .variational = true},
-        DropoutRates{.input = 0.2, .words = 0.3, .recurrent = 0.4}}) {
+        DropoutRates{.input = 0.2, .words = 0.3, .recurrent = 0.4},
+        DropoutRates{.projection = 0.3, .recurrent = 0.2, .state = 0.4}}) {
     DoubleNetwork network(backend, GetParam(), kShape);
     Randomize(network, 0.4);
     const Batch batch = SmallBatch(GetParam().vocabulary_size);
@@ -129,7 +130,8 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
     std::copy(from->value.begin(), from->value.end(), to->value.begin());
 
   const Batch batch = SmallBatch(config.vocabulary_size);
-  const DropoutRates dropout{.input = 0.3, .output = 0.4, .words = 0.2, .recurrent = 0.4};
+  const DropoutRates dropout{
+      .input = 0.3, .output = 0.4, .words = 0.2, .projection = 0.2, .recurrent = 0.4, .state = 0.3};
   EXPECT_NEAR(LossOf(binary, batch, dropout), LossOf(effective, batch, dropout), 1e-10);
   for (const Twin& twin : twins) {
     for (int64_t i = 0; i < twin.binary->size(); ++i) {
@@ -150,7 +152,8 @@ void ExpectFastBackendAgrees(const ModelConfig& config, const NetworkShape& shap
   DoubleNetwork reference(reference_backend, config, shape);
   Randomize(reference, 0.4);
   // A kept recurrent weight is multiplied by 2: exact in bfloat16.
-  const DropoutRates dropout{.input = 0.3, .output = 0.4, .words = 0.2, .recurrent = 0.5};
+  const DropoutRates dropout{
+      .input = 0.3, .output = 0.4, .words = 0.2, .recurrent = 0.5, .state = 0.25};
   const double expected = LossOf(reference, batch, dropout);
   std::vector<Precision> precisions{Precision::kFloat32};
   if (BestPrecision() == Precision::kBfloat16) precisions.push_back(Precision::kBfloat16);
@@ -203,6 +206,20 @@ TEST(FastBackendTest, AgreesWithDoublePrecisionBeyondOneTile) {
     }
     ExpectFastBackendAgrees(config, shape, batch);
   }
+}
+
+// Rows of an array have the masks that they have in the whole of it.
+TEST(DropoutTest, RowsHaveTheirMaskOfTheWholeArray) {
+  ThreadPool pool(1);
+  const DropoutMask mask{.rate = 0.4, .key = 9, .period = 4};
+  std::vector<float> whole(12 * 7, 1.0f), rows(whole);
+  ApplyDropout(mask, whole.data(), 12, 7, &pool);
+  ApplyDropoutToRows(mask, 0, rows.data(), 5, 7);
+  ApplyDropoutToRows(mask, 5, rows.data() + 35, 7, 7);
+  EXPECT_EQ(whole, rows);
+  // The same at all steps of 4 streams, and not the same for all streams.
+  EXPECT_TRUE(std::equal(whole.begin(), whole.begin() + 28, whole.begin() + 28));
+  EXPECT_FALSE(std::equal(whole.begin(), whole.begin() + 7, whole.begin() + 7));
 }
 
 // More words than one tile of the output layer: every gradient still is a finite difference's.

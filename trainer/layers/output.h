@@ -12,6 +12,11 @@
 
 namespace bitlm::trainer {
 
+// Over the scored rows, nats.
+struct LogZSums {
+  double sum = 0, absolute = 0, squares = 0;
+};
+
 // Works in tiles of rows and words that stay in the second-level cache, in one pass: a tile's
 // logits become e = exp(logit) at once, without the row's maximum (logits are far from the +-80 at
 // which they are clamped), and e alone is kept, in the format of the weight gradient's product.
@@ -88,54 +93,53 @@ class OutputLayer {
     for (Real& b : bias_.value.span()) b *= scale;
   }
 
+  // Frees everything but weights().
+  void KeepOnlyWeights() {
+    forward_ = {};
+    z_left_ = {};
+    z_transposed_ = {};
+    e_ = {};
+    z_scaled_ = {};
+    backward_.clear();
+    scratch_.clear();
+  }
+
   // z [rows, E]; targets [rows], negative = not scored. Returns the sum of -log p(target), nats.
   double Loss(const Real* z, const int32_t* targets) { return Run(z, targets, 0, nullptr); }
 
-  // The same, with gradients of gradient_scale * loss: z_gradient [rows, E], and the table's.
+  // The same, with gradients of gradient_scale * loss: z_gradient [rows, E], and the table's. With
+  // teachers, whose z is of the same rows and which are packed in `packed` with from.temperature,
+  // the gradients are those of the loss in soft_targets.h. The teachers' part is added to the
+  // gradients above: with p a teacher's distribution at temperature T, e' = exp(its logit / T),
+  // N teachers and g = gradient_scale * weight * T / (N * sum'), it is
+  //
+  //   dC/dz -= g * (e' W_y),   dC/dW_y -= (g * z)^T e',   dC/db -= g^T e'
+  //
+  // and what H has of the pupil's q alone is the softmax of the loss above, if T = 1, and otherwise
+  // one more such term, of the pupil's own logits / T, with the other sign.
   double LossAndGradient(const Real* z, const int32_t* targets, Real gradient_scale,
-                         Real* z_gradient) {
+                         Real* z_gradient, const Distillation<Real>& from = {},
+                         const PackedTeachers<Backend>& packed = {}) {
+    hard_weight_ = 1 - from.weight;
+    softmax_weight_ = from.temperature == 1 ? Real(1) : hard_weight_;
     const double loss = Run(z, targets, gradient_scale, z_gradient);
     MultiplyGradients(false);
+    if (from.weight > 0) Distill(z, targets, gradient_scale, from, packed, z_gradient);
     return loss;
   }
 
-  // After LossAndGradient for the same rows, and with set_hard_weight: adds the gradients of
-  // gradient_scale * weight * H(p, q), p the teacher's distributions and q ours, as far as they
-  // depend on p; what H has of q alone is in LossAndGradient's. With e' = exp(logit) of the teacher
-  // and g = gradient_scale * weight / sum':
-  //
-  //   dC/dz -= g * (e' W_y),   dC/dW_y -= (g * z)^T e'
-  //
-  // Returns the sum of H(p, q) over the scored rows, nats; without the constant of weighted words.
-  double Distill(const Real* z, const Real* teacher_z, const int32_t* targets, Real gradient_scale,
-                 Real weight, SoftTargets<Backend>* teacher, Real* z_gradient) {
-    if (soft_gradient_.size() == 0) {
-      soft_gradient_ = AlignedBuffer<Real>(z_scaled_.size());
-      soft_sums_.resize(sums_.size());
-      soft_losses_.resize(sums_.size());
-    }
-    backend_.pool()->ParallelFor(static_cast<size_t>(pieces_), [&](size_t piece) {
-      const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
-      const int64_t count = std::min(piece_rows_, rows_ - row);
-      teacher->SetRows(teacher_z, row, count);
-      AddExponentials(teacher->z_left(), teacher->forward(), teacher->bias(), nullptr, row, count,
-                      &soft_sums_, soft_gradient_.data(), &scratch_[piece]);
-      ApplySoftSums(z, targets, gradient_scale * weight, row, count, z_gradient);
-    });
-    double loss = 0;
-    // The mean of b under p, summed over the rows, is what they add to b's gradient, but for a
-    // factor.
-    if (bias() != nullptr)
-      loss -= BiasTimesGradient() / static_cast<double>(gradient_scale * weight);
-    MultiplyGradients(true);
-    if (bias() != nullptr)
-      loss += BiasTimesGradient() / static_cast<double>(gradient_scale * weight);
-    for (const double of_row : soft_losses_) loss += of_row;
-    return loss;
-  }
+  // Of the last LossAndGradient with teachers: the sum of H(p, q) at their temperature over the
+  // scored rows, nats; without the constant of weighted words.
+  double distillation_loss() const { return distillation_loss_; }
 
-  // The share of the words of the text in the targets; the rest is Distill's. 1 at first.
-  void set_hard_weight(Real weight) { hard_weight_ = weight; }
+  // Of the last Loss or LossAndGradient.
+  const LogZSums& log_z() const { return log_z_; }
+
+  // From now on LossAndGradient's gradients are also those of gradient_scale * weight * (log Z)^2
+  // of every scored row, Z the sum of exp(logit) (self-normalization: Devlin et al. 2014, "Fast and
+  // robust neural network joint models", section 2.2; Andreas and Klein 2015). The softmax's part
+  // of dC/dlogit is multiplied with 1 + 2 weight log Z.
+  void set_self_normalization(Real weight) { self_normalization_ = weight; }
 
   // Words from `first` on, a multiple of kTileWords, count exp(log_weight) times in the sums.
   void SetWeight(int64_t first, Real log_weight) {
@@ -166,10 +170,80 @@ class OutputLayer {
       if (z_gradient != nullptr) ApplySums(z, targets, gradient_scale, row, count, z_gradient);
     });
     double loss = 0;
+    log_z_ = {};
     for (size_t r = 0; r < sums_.size(); ++r) {
-      if (targets[r] >= 0) loss += std::log(sums_[r]) - static_cast<double>(target_logits_[r]);
+      if (targets[r] < 0) continue;
+      const double log_z = std::log(sums_[r]);
+      loss += log_z - static_cast<double>(target_logits_[r]);
+      log_z_.sum += log_z;
+      log_z_.absolute += std::fabs(log_z);
+      log_z_.squares += log_z * log_z;
     }
     return loss;
+  }
+
+  void Distill(const Real* z, const int32_t* targets, Real gradient_scale,
+               const Distillation<Real>& from, const PackedTeachers<Backend>& packed,
+               Real* z_gradient) {
+    if (soft_gradient_.size() == 0) {
+      soft_gradient_ = AlignedBuffer<Real>(z_scaled_.size());
+      soft_sums_.resize(sums_.size());
+      soft_logits_.resize(sums_.size());
+    }
+    const Real t = from.temperature;
+    const Real share = gradient_scale * from.weight * t;
+    distillation_loss_ = 0;
+    if (t != 1) {
+      const std::vector<Real> scale(static_cast<size_t>(table_.rows), factor_ / t);
+      std::vector<Real> scaled_bias(bias_.value.begin(), bias_.value.end());
+      for (Real& b : scaled_bias) b /= t;
+      AddMeanLogits(
+          z, targets, share, forward_, bias() != nullptr ? scaled_bias.data() : nullptr, z_left_,
+          [&](int64_t row, int64_t count) {
+            backend_.SetLeftRows(z + row * table_.rows, count, table_.rows, scale.data(), row,
+                                 &z_left_);
+          },
+          z_gradient);
+    }
+    const std::vector<double>& sums = t == 1 ? sums_ : soft_sums_;
+    for (size_t r = 0; r < sums.size(); ++r) {
+      if (targets[r] >= 0) distillation_loss_ += std::log(sums[r]);
+    }
+    const auto teachers = static_cast<Real>(from.teachers.size());
+    for (size_t i = 0; i < from.teachers.size(); ++i) {
+      SoftTargets<Backend>& teacher = *packed[i];
+      distillation_loss_ -=
+          AddMeanLogits(
+              z, targets, -share / teachers, teacher.forward(), teacher.bias(), teacher.z_left(),
+              [&](int64_t row, int64_t count) { teacher.SetRows(from.teachers[i].z, row, count); },
+              z_gradient) /
+          static_cast<double>(t * teachers);
+    }
+  }
+
+  // Adds the gradients of `coefficient` * the mean of the pupil's logits under the distributions
+  // p = softmax(left * forward + bias), which count as constants, and returns the sum of the means
+  // over the scored rows. set_rows(row, count) makes rows of `left`.
+  template <typename SetRows>
+  double AddMeanLogits(const Real* z, const int32_t* targets, Real coefficient,
+                       const typename Backend::Right& forward, const Real* bias_values,
+                       const typename Backend::Left& left, const SetRows& set_rows,
+                       Real* z_gradient) {
+    backend_.pool()->ParallelFor(static_cast<size_t>(pieces_), [&](size_t piece) {
+      const int64_t row = static_cast<int64_t>(piece) * piece_rows_;
+      const int64_t count = std::min(piece_rows_, rows_ - row);
+      set_rows(row, count);
+      AddExponentials(left, forward, bias_values, nullptr, row, count, &soft_sums_,
+                      soft_gradient_.data(), &scratch_[piece]);
+      ApplySoftSums(z, targets, coefficient, row, count, z_gradient);
+    });
+    double logits = 0;
+    for (const double of_row : soft_logits_) logits += of_row;
+    // The mean of b under p, summed over the rows, is what they add to b's gradient, but for the
+    // coefficient.
+    const double before = BiasTimesGradient();
+    MultiplyGradients(true);
+    return logits + (BiasTimesGradient() - before) / static_cast<double>(coefficient);
   }
 
   // The gradients of table and bias from those of the logits.
@@ -231,7 +305,8 @@ class OutputLayer {
       Real* dz = z_gradient + r * size;
       Real* scaled = z_scaled_.data() + r * size;
       const int32_t target = targets[r];
-      const Real f = target < 0 ? Real(0) : gradient_scale / static_cast<Real>(sums_[at]);
+      const Real share = SoftmaxShare(sums_[at]);
+      const Real f = target < 0 ? Real(0) : gradient_scale * share / static_cast<Real>(sums_[at]);
       if (bias() != nullptr) row_scale_[at] = f;
       if (target < 0) {
         std::fill(dz, dz + size, Real(0));
@@ -242,24 +317,35 @@ class OutputLayer {
         dz[c] *= f * factor_;
         scaled[c] = f * z[r * size + c];
       }
+      if (hard_weight_ == 0) continue;
       backend_.AddRightRow(backward_[static_cast<size_t>(target / kTileWords)], target % kTileWords,
                            -gradient_scale * hard_weight_ * factor_, dz);
       backend_.SetRightEntry(r, target,
                              static_cast<Real>(std::exp(static_cast<double>(target_logits_[at])) -
-                                               static_cast<double>(hard_weight_) * sums_[at]),
+                                               static_cast<double>(hard_weight_) /
+                                                   static_cast<double>(share) * sums_[at]),
                              &e_);
     }
   }
 
-  void ApplySoftSums(const Real* z, const int32_t* targets, Real gradient_scale, int64_t row,
+  // dC/dlogit = gradient_scale * (share * softmax - hard_weight * one_hot). The second term enters
+  // the table's gradient divided by the share, which is therefore kept off 0.
+  Real SoftmaxShare(double sum) const {
+    if (self_normalization_ == 0) return softmax_weight_;
+    const Real share = softmax_weight_ + 2 * self_normalization_ * static_cast<Real>(std::log(sum));
+    const Real least = Real(1e-3) * hard_weight_;
+    return std::fabs(share) < least ? std::copysign(least, share) : share;
+  }
+
+  void ApplySoftSums(const Real* z, const int32_t* targets, Real coefficient, int64_t row,
                      int64_t count, Real* z_gradient) {
     const int64_t size = table_.rows;
     for (int64_t r = row; r < row + count; ++r) {
       const auto at = static_cast<size_t>(r);
       Real* scaled = z_scaled_.data() + r * size;
-      soft_losses_[at] = 0;
-      const Real g = targets[r] < 0 ? Real(0) : gradient_scale / static_cast<Real>(soft_sums_[at]);
-      if (bias() != nullptr) row_scale_[at] = -g;
+      soft_logits_[at] = 0;
+      const Real g = targets[r] < 0 ? Real(0) : coefficient / static_cast<Real>(soft_sums_[at]);
+      if (bias() != nullptr) row_scale_[at] = g;
       if (targets[r] < 0) {
         std::fill(scaled, scaled + size, Real(0));
         continue;
@@ -269,11 +355,10 @@ class OutputLayer {
       double logit = 0;
       for (int64_t c = 0; c < size; ++c) {
         logit += static_cast<double>(mean[c]) * static_cast<double>(z[r * size + c]);
-        z_gradient[r * size + c] -= g * factor_ * mean[c];
-        scaled[c] = -g * z[r * size + c];
+        z_gradient[r * size + c] += g * factor_ * mean[c];
+        scaled[c] = g * z[r * size + c];
       }
-      soft_losses_[at] =
-          std::log(sums_[at]) - logit * static_cast<double>(factor_) / soft_sums_[at];
+      soft_logits_[at] = logit * static_cast<double>(factor_) / soft_sums_[at];
     }
   }
 
@@ -295,9 +380,13 @@ class OutputLayer {
   std::vector<double> sums_;
   std::vector<Real> target_logits_;
   std::vector<Scratch> scratch_;
-  Real hard_weight_ = 1;
-  AlignedBuffer<Real> soft_gradient_;  // e' W_y^signs
-  std::vector<double> soft_sums_, soft_losses_;
+  Real hard_weight_ = 1;                         // Of the words of the text in the targets.
+  Real softmax_weight_ = 1;                      // Of the softmax's own part of the gradient.
+  AlignedBuffer<Real> soft_gradient_;            // e' W_y^signs
+  std::vector<double> soft_sums_, soft_logits_;  // [rows]
+  double distillation_loss_ = 0;
+  Real self_normalization_ = 0;
+  LogZSums log_z_;
 };
 
 }  // namespace bitlm::trainer

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -89,11 +89,17 @@ class SampledOutputLayer {
         inner_(backend, rows, size, samples, binary, alpha, bias),
         places_(static_cast<size_t>(rows)) {}
 
+  // Of the last LossAndGradient that was true, and as OutputLayer's.
+  const LogZSums& log_z() const { return inner_.log_z(); }
+  double distillation_loss() const { return inner_.distillation_loss(); }
+  void set_self_normalization(Real weight) { inner_.set_self_normalization(weight); }
+
   // As OutputLayer's, with an estimate of the loss and its exact gradients; sets those of
   // `output`'s parameters. False, with nothing done, when the targets have too many distinct words.
-  // With a teacher both distributions are over the sample.
+  // With teachers all distributions are over the sample; with self-normalization log Z is that of
+  // the estimated sum, a little too small on average, and its variance is penalized, too.
   bool LossAndGradient(const Real* z, std::span<const int32_t> targets,
-                       const Teacher<Real>& teacher, uint64_t key, Real gradient_scale,
+                       const Distillation<Real>& from, uint64_t key, Real gradient_scale,
                        Real* z_gradient, OutputLayer<Backend>* output, double* loss) {
     Parameter<Real>* table = &output->table();
     if (!sample_.Choose(targets, key)) return false;
@@ -103,9 +109,9 @@ class SampledOutputLayer {
     const std::span<const int32_t> words = sample_.words();
     Parameter<Real>& part = inner_.table();
     backend_.pool()->ParallelFor(static_cast<size_t>(table->rows), [&](size_t row) {
-      const Real* from = table->value.data() + static_cast<int64_t>(row) * table->cols;
+      const Real* values = table->value.data() + static_cast<int64_t>(row) * table->cols;
       Real* to = part.value.data() + static_cast<int64_t>(row) * part.cols;
-      for (size_t i = 0; i < words.size(); ++i) to[i] = from[words[i]];
+      for (size_t i = 0; i < words.size(); ++i) to[i] = values[words[i]];
     });
     if (output->bias() != nullptr) {
       for (size_t i = 0; i < words.size(); ++i)
@@ -113,22 +119,19 @@ class SampledOutputLayer {
     }
     inner_.Pack();
     inner_.SetWeight(sample_.half(), static_cast<Real>(sample_.log_weight()));
-    inner_.set_hard_weight(1 - teacher.weight);
-    *loss = inner_.LossAndGradient(z, places_.data(), gradient_scale, z_gradient);
-    if (teacher.weight > 0) {
-      if (!soft_) {
-        soft_.emplace(backend_, static_cast<int64_t>(places_.size()), teacher.output.table->rows,
-                      static_cast<int64_t>(words.size()));
-      }
-      soft_->PackColumns(teacher.output, words);
-      inner_.Distill(z, teacher.z, places_.data(), gradient_scale, teacher.weight, &*soft_,
-                     z_gradient);
+    while (packed_.size() < from.teachers.size()) {
+      packed_.push_back(std::make_unique<SoftTargets<Backend>>(
+          backend_, static_cast<int64_t>(places_.size()),
+          from.teachers[packed_.size()].output.table->rows, static_cast<int64_t>(words.size())));
     }
+    for (size_t i = 0; i < from.teachers.size(); ++i)
+      packed_[i]->PackColumns(from.teachers[i].output, from.temperature, words);
+    *loss = inner_.LossAndGradient(z, places_.data(), gradient_scale, z_gradient, from, packed_);
     backend_.pool()->ParallelFor(static_cast<size_t>(table->rows), [&](size_t row) {
-      const Real* from = part.gradient.data() + static_cast<int64_t>(row) * part.cols;
+      const Real* gradient = part.gradient.data() + static_cast<int64_t>(row) * part.cols;
       Real* to = table->gradient.data() + static_cast<int64_t>(row) * table->cols;
       std::fill(to, to + table->cols, Real(0));
-      for (size_t i = 0; i < words.size(); ++i) to[words[i]] += from[i];
+      for (size_t i = 0; i < words.size(); ++i) to[words[i]] += gradient[i];
     });
     if (output->bias() != nullptr) {
       auto& gradient = output->bias()->gradient;
@@ -144,7 +147,7 @@ class SampledOutputLayer {
   VocabularySample sample_;
   OutputLayer<Backend> inner_;
   std::vector<int32_t> places_;
-  std::optional<SoftTargets<Backend>> soft_;
+  PackedTeachers<Backend> packed_;
 };
 
 }  // namespace bitlm::trainer

@@ -1,8 +1,9 @@
-// A teacher's next-word distributions as targets: knowledge distillation (Hinton, Vinyals, Dean
-// 2015, arXiv:1503.02531; of word-level models Kim and Rush 2016, section 3.1).
+// Teachers' next-word distributions as targets: knowledge distillation (Hinton, Vinyals, Dean 2015,
+// arXiv:1503.02531; of word-level models Kim and Rush 2016, section 3.1).
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -31,15 +32,16 @@ class SoftTargets {
         z_left_(backend.MakeLeft(rows, size)),
         forward_(backend.MakeRight(size, words)) {}
 
-  // Takes the teacher's weights, whole.
-  void Pack(const OutputWeights<Real>& weights) {
+  // Takes the teacher's weights, whole. Its logits are divided by `temperature`.
+  void Pack(const OutputWeights<Real>& weights, Real temperature) {
     if (weights.bias != nullptr)
       bias_.assign(weights.bias->value.begin(), weights.bias->value.end());
-    Set(weights, weights.table->value.data(), weights.table->cols);
+    Set(weights, temperature, weights.table->value.data(), weights.table->cols);
   }
 
   // Takes the columns `words` of them.
-  void PackColumns(const OutputWeights<Real>& weights, std::span<const int32_t> words) {
+  void PackColumns(const OutputWeights<Real>& weights, Real temperature,
+                   std::span<const int32_t> words) {
     const Parameter<Real>& table = *weights.table;
     if (weights.bias != nullptr) {
       bias_.resize(words.size());
@@ -53,7 +55,7 @@ class SoftTargets {
       Real* to = part_.data() + row * words.size();
       for (size_t i = 0; i < words.size(); ++i) to[i] = from[words[i]];
     });
-    Set(weights, part_.data(), static_cast<int64_t>(words.size()));
+    Set(weights, temperature, part_.data(), static_cast<int64_t>(words.size()));
   }
 
   // Rows [row, row + count) of the teacher's last layer, `z` of all rows. Not parallel.
@@ -66,10 +68,13 @@ class SoftTargets {
   const Real* bias() const { return bias_.empty() ? nullptr : bias_.data(); }
 
  private:
-  void Set(const OutputWeights<Real>& weights, const Real* values, int64_t stride) {
+  // bias_ has the words' biases.
+  void Set(const OutputWeights<Real>& weights, Real temperature, const Real* values,
+           int64_t stride) {
     backend_.SetRight(values, stride, weights.table->binary() ? Encode::kSign : Encode::kValue,
                       nullptr, &forward_);
-    scale_.assign(static_cast<size_t>(weights.table->rows), weights.factor);
+    scale_.assign(static_cast<size_t>(weights.table->rows), weights.factor / temperature);
+    for (Real& b : bias_) b /= temperature;
   }
 
   const Backend& backend_;
@@ -80,12 +85,30 @@ class SoftTargets {
 };
 
 // What a training pass needs of a teacher: the activations z [rows, E] before its output layer for
-// this batch, that layer, and the share of the loss that its distributions take.
+// this batch, and that layer.
 template <typename Real>
 struct Teacher {
   const Real* z = nullptr;
   OutputWeights<Real> output;
-  Real weight = 0;  // In [0, 1]; the rest is the cross entropy with the text's words.
 };
+
+// What a training pass learns from teachers. The target p is the mean of their distributions (an
+// ensemble's: Hinton, Vinyals, Dean 2015, section 1). The loss of a position is
+//
+//   (1 - weight) * -log q(word of the text) + weight * T^2 * H(p, q)
+//
+// where in H, not in the first term, the logits of teachers and pupil are divided by T. With T^2
+// the two terms' gradients keep their ratio when T changes (the same, section 2). H is the cross
+// entropy, so the constant entropy of p is in it.
+template <typename Real>
+struct Distillation {
+  std::vector<Teacher<Real>> teachers;  // Always the same ones, in the same order.
+  Real weight = 0;                      // In [0, 1]; 0 = no teachers.
+  Real temperature = 1;                 // T > 0
+};
+
+// The packed output layers of a Distillation's teachers.
+template <typename Backend>
+using PackedTeachers = std::vector<std::unique_ptr<SoftTargets<Backend>>>;
 
 }  // namespace bitlm::trainer

@@ -56,25 +56,22 @@ Optimizer::Optimizer(const OptimizerOptions& options, std::vector<Parameter<floa
   }
 }
 
-double Optimizer::GradientNorm() const {
+double Optimizer::SquaresOfGradient(const Parameter<float>& parameter) const {
+  const float* gradient = parameter.gradient.data();
   double total = 0;
-  for (const Parameter<float>* parameter : parameters_) {
-    const float* gradient = parameter->gradient.data();
-    if (parameter->sparse) {
-      for (const int32_t row : parameter->touched_rows) {
-        total += SumOfSquares(gradient + row * parameter->cols, parameter->cols);
-      }
-      continue;
-    }
-    const int64_t pieces = (parameter->size() + kPiece - 1) / kPiece;
-    std::vector<double> sums(static_cast<size_t>(pieces));
-    pool_->ParallelFor(sums.size(), [&](size_t piece) {
-      const int64_t first = static_cast<int64_t>(piece) * kPiece;
-      sums[piece] = SumOfSquares(gradient + first, std::min(kPiece, parameter->size() - first));
-    });
-    for (const double sum : sums) total += sum;
+  if (parameter.sparse) {
+    for (const int32_t row : parameter.touched_rows)
+      total += SumOfSquares(gradient + row * parameter.cols, parameter.cols);
+    return total;
   }
-  return std::sqrt(total);
+  const int64_t pieces = (parameter.size() + kPiece - 1) / kPiece;
+  std::vector<double> sums(static_cast<size_t>(pieces));
+  pool_->ParallelFor(sums.size(), [&](size_t piece) {
+    const int64_t first = static_cast<int64_t>(piece) * kPiece;
+    sums[piece] = SumOfSquares(gradient + first, std::min(kPiece, parameter.size() - first));
+  });
+  for (const double sum : sums) total += sum;
+  return total;
 }
 
 void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
@@ -104,18 +101,25 @@ void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
 }
 
 absl::Status Optimizer::Step(double learning_rate) {
-  const double norm = GradientNorm();
-  if (!std::isfinite(norm)) {
+  double all = 0, clipped = 0;
+  for (const Parameter<float>* parameter : parameters_) {
+    const double squares = SquaresOfGradient(*parameter);
+    all += squares;
+    if (Clips(*parameter)) clipped += squares;
+  }
+  if (!std::isfinite(all)) {
     return absl::InternalError("the gradients are not finite; lower learning_rate or clip_norm");
   }
   ++steps_;
-  float factor = 1;
+  const double norm = std::sqrt(clipped);
+  float clip = 1;
   if (options_.clip_norm > 0 && norm > options_.clip_norm) {
-    factor = static_cast<float>(options_.clip_norm / norm);
+    clip = static_cast<float>(options_.clip_norm / norm);
   }
   const auto rate = static_cast<float>(learning_rate);
   for (size_t index = 0; index < parameters_.size(); ++index) {
     const Parameter<float>& parameter = *parameters_[index];
+    const float factor = Clips(parameter) ? clip : 1.0f;
     if (parameter.sparse) {
       pool_->ParallelFor(parameter.touched_rows.size(), [&](size_t i) {
         Update(index, parameter.touched_rows[i] * parameter.cols, parameter.cols, rate, factor);

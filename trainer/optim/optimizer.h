@@ -15,9 +15,11 @@ enum class OptimizerKind { kSgd, kAdam };
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kSgd;
-  double clip_norm =
-      5;  // Gradients are scaled down to this joint 2-norm; 0 = not. Over all parameters.
-  double beta1 = 0.9;  // Adam (Kingma and Ba 2015).
+  double clip_norm = 5;  // Gradients are scaled down to this joint 2-norm; 0 = not.
+  // Whether latent binary weights are among the parameters whose gradients clip_norm measures and
+  // scales; Hou et al. 2019 clip only the others.
+  bool clip_latent = true;
+  double beta1 = 0.9;  // Adam (Kingma and Ba 2015); 0 (Melis et al. 2018): no momentum.
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0;  // Decoupled (Loshchilov and Hutter 2019), float parameters only.
@@ -44,7 +46,10 @@ class Optimizer {
   std::vector<AlignedBuffer<float>>& second_moments() { return second_; }
 
  private:
-  double GradientNorm() const;
+  double SquaresOfGradient(const Parameter<float>& parameter) const;
+  bool Clips(const Parameter<float>& parameter) const {
+    return options_.clip_latent || !parameter.binary();
+  }
   void Update(size_t index, int64_t first, int64_t count, float rate, float gradient_factor);
 
   OptimizerOptions options_;

@@ -72,11 +72,34 @@ TEST(OptimizerTest, ClipsByTheJointNorm) {
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(below.matrix.value[i], free.matrix.value[i]);
 }
 
-// Kingma and Ba 2015, Algorithm 1, two steps by hand.
-TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
+// Hou et al. 2019: the norm is that of the float parameters, and only they are scaled.
+TEST(OptimizerTest, MayClipWithoutLatentWeights) {
+  ThreadPool pool(1);
+  Parameters free, clipped;
+  ASSERT_TRUE(Optimizer(kPlainSgd, free.all(), &pool).Step(1).ok());
+  OptimizerOptions options = kPlainSgd;
+  options.clip_latent = false;
+  // Three pairs of 0.02 and -0.04.
+  options.clip_norm = std::sqrt(3 * (0.02 * 0.02 + 0.04 * 0.04)) / 4;
+  ASSERT_TRUE(Optimizer(options, clipped.all(), &pool).Step(1).ok());
+  for (size_t i = 0; i < 4; ++i) {
+    const float start = 0.1f * static_cast<float>(i + 1);
+    EXPECT_NEAR(clipped.matrix.value[i] - start, (free.matrix.value[i] - start) / 4, 1e-7);
+    EXPECT_EQ(clipped.binary.value[i], free.binary.value[i]);
+  }
+  // What is not clipped has to be finite all the same.
+  clipped.binary.gradient[0] = std::nanf("");
+  EXPECT_FALSE(Optimizer(options, clipped.all(), &pool).Step(1).ok());
+}
+
+// Kingma and Ba 2015, Algorithm 1, two steps by hand; with beta1 = 0 the first moment is the
+// gradient.
+class AdamTest : public testing::TestWithParam<double> {};
+
+TEST_P(AdamTest, CorrectsItsMomentsBias) {
   ThreadPool pool(1);
   Parameters p;
-  const OptimizerOptions options{.kind = OptimizerKind::kAdam, .clip_norm = 0};
+  const OptimizerOptions options{.kind = OptimizerKind::kAdam, .clip_norm = 0, .beta1 = GetParam()};
   Optimizer optimizer(options, p.all(), &pool);
   double m = 0, v = 0, w = 0.2;
   const double gradients[] = {-0.04, 0.01};
@@ -93,6 +116,8 @@ TEST(OptimizerTest, AdamCorrectsItsMomentsBias) {
   }
   EXPECT_EQ(optimizer.steps(), 2);
 }
+
+INSTANTIATE_TEST_SUITE_P(Beta1, AdamTest, testing::Values(0.9, 0.0));
 
 TEST(OptimizerTest, DecayIsForFloatMatricesOnly) {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {

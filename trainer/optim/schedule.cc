@@ -1,6 +1,8 @@
 #include "trainer/optim/schedule.h"
 
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 
 namespace bitlm::trainer {
 
@@ -8,10 +10,15 @@ double LearningRate(const ScheduleOptions& options, const ScheduleState& state, 
                     int64_t total_steps) {
   double rate = options.learning_rate;
   if (options.kind == ScheduleKind::kHalving) rate *= state.factor;
-  if (options.kind == ScheduleKind::kLinear && total_steps > options.warmup_steps) {
+  const bool falls = options.kind == ScheduleKind::kLinear || options.kind == ScheduleKind::kCosine;
+  if (falls && total_steps > options.warmup_steps) {
     const double done = static_cast<double>(std::max<int64_t>(0, step - options.warmup_steps)) /
                         static_cast<double>(total_steps - options.warmup_steps);
-    rate *= 1.0 - (1.0 - options.final_fraction) * std::min(1.0, done);
+    const double part = std::min(1.0, done);
+    const double fallen = options.kind == ScheduleKind::kLinear
+                              ? part
+                              : 0.5 * (1.0 - std::cos(std::numbers::pi * part));
+    rate *= 1.0 - (1.0 - options.final_fraction) * fallen;
   }
   if (step < options.warmup_steps)
     rate *= static_cast<double>(step + 1) / static_cast<double>(options.warmup_steps);

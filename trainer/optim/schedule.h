@@ -9,6 +9,8 @@ enum class ScheduleKind {
   kHalving,  // [LCY18] section 4.2: multiplied by `decay` after `patience` validations without a
              // better perplexity.
   kLinear,   // Falls linearly from the peak to `final_fraction` of it over the whole run.
+  kCosine,   // The same ends, along half a period of a cosine (Loshchilov and Hutter 2017,
+             // arXiv:1608.03983, equation 5, without restarts).
   kConstant,
 };
 
@@ -20,7 +22,7 @@ struct ScheduleOptions {
   int patience = 1;            // patience (halving): validations
   double minimum_fraction =
       1e-3;  // minimum_fraction (halving): training ends below this fraction of the peak
-  double final_fraction = 0.02;  // final_fraction (linear)
+  double final_fraction = 0.02;  // final_fraction (linear, cosine)
 };
 
 // What a checkpoint keeps of a schedule.

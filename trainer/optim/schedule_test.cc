@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace bitlm::trainer {
 namespace {
 
@@ -29,6 +31,20 @@ TEST(ScheduleTest, LinearFallsFromThePeakAfterTheWarmUp) {
   EXPECT_NEAR(LearningRate(options, state, 10, 110), 2, 1e-12);
   EXPECT_NEAR(LearningRate(options, state, 60, 110), 1.1, 1e-12);
   EXPECT_NEAR(LearningRate(options, state, 110, 110), 0.2, 1e-12);
+  EXPECT_FALSE(Finished(options, state));
+}
+
+TEST(ScheduleTest, CosineFallsSlowlyFastAndSlowly) {
+  const ScheduleOptions options{
+      .kind = ScheduleKind::kCosine, .learning_rate = 2, .warmup_steps = 10, .final_fraction = 0.1};
+  const ScheduleState state;
+  EXPECT_NEAR(LearningRate(options, state, 4, 110), 1, 1e-12);
+  EXPECT_NEAR(LearningRate(options, state, 10, 110), 2, 1e-12);
+  EXPECT_NEAR(LearningRate(options, state, 35, 110), 2 * (0.1 + 0.9 * (2 + std::sqrt(2)) / 4),
+              1e-12);
+  EXPECT_NEAR(LearningRate(options, state, 60, 110), 1.1, 1e-12);
+  EXPECT_NEAR(LearningRate(options, state, 110, 110), 0.2, 1e-12);
+  EXPECT_NEAR(LearningRate(options, state, 200, 110), 0.2, 1e-12);
   EXPECT_FALSE(Finished(options, state));
 }
 

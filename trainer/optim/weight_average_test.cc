@@ -3,6 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "trainer/optim/average_trigger.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -36,6 +41,26 @@ TEST(WeightAverageTest, ForgetsExponentially) {
   a.value[0] = 0;
   for (int step = 0; step < 20; ++step) average.Update();
   EXPECT_NEAR(average.averages()[0][0], std::pow(0.9, 20), 1e-5);
+}
+
+// Merity et al. 2018, Algorithm 1: worse than the best of all but the last two before it.
+TEST(AverageTriggerTest, FiresWhenValidationsHaveStoppedFalling) {
+  const std::vector<double> perplexities{100, 90, 95, 89, 97, 91, 80};
+  const std::vector<bool> fired{false, false, false, false, true, true, true};
+  AverageTrigger trigger(2);
+  std::map<std::string, double> saved;
+  for (size_t i = 0; i < perplexities.size(); ++i) {
+    // Any checkpoint goes on the same way.
+    AverageTrigger resumed(2);
+    if (i > 0) resumed.Restore(saved);
+    resumed.Record(perplexities[i]);
+    trigger.Record(perplexities[i]);
+    EXPECT_EQ(trigger.fired(), fired[i]) << i;
+    EXPECT_EQ(resumed.fired(), fired[i]) << i;
+    saved.clear();
+    trigger.Save(&saved);
+  }
+  EXPECT_TRUE(AverageTrigger(0).fired());
 }
 
 }  // namespace

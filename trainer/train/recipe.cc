@@ -106,12 +106,18 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
       {"dropout.words", Number(&r->dropout.words, 0, 0.99)},
+      {"dropout.projection", Number(&r->dropout.projection, 0, 0.99)},
+      {"dropout.state", Number(&r->dropout.state, 0, 0.99)},
       {"dropout.recurrent", Number(&r->dropout.recurrent, 0, 0.99)},
       {"dropout.variational",
        Choice<bool>(&r->dropout.variational, {{"true", true}, {"false", false}})},
+      {"activation_regularization", Number(&r->penalties.activations.activation, 0, 1e6)},
+      {"temporal_activation_regularization", Number(&r->penalties.activations.temporal, 0, 1e6)},
+      {"self_normalization.weight", Number(&r->penalties.self_normalization, 0, 1e6)},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},
       {"clip_norm", Number(&r->optimizer.clip_norm, 0, 1e9)},
+      {"clip_latent", Choice<bool>(&r->optimizer.clip_latent, {{"true", true}, {"false", false}})},
       {"adam.beta1", Number(&r->optimizer.beta1, 0, 0.999999)},
       {"adam.beta2", Number(&r->optimizer.beta2, 0, 0.999999)},
       {"adam.epsilon", Number(&r->optimizer.epsilon, 1e-12, 1)},
@@ -120,6 +126,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"schedule",
        Choice<ScheduleKind>(&r->schedule.kind, {{"halving", ScheduleKind::kHalving},
                                                 {"linear", ScheduleKind::kLinear},
+                                                {"cosine", ScheduleKind::kCosine},
                                                 {"constant", ScheduleKind::kConstant}})},
       {"learning_rate", Number(&r->schedule.learning_rate, 0, 1e6)},
       {"warmup_steps", Integer(&r->schedule.warmup_steps, 0, kMany)},
@@ -129,10 +136,12 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"final_fraction", Number(&r->schedule.final_fraction, 0, 1)},
       {"average.decay", Number(&r->average_decay, 0, 1)},
       {"average.from", Number(&r->average_from, 0, 1)},
+      {"average.patience", Integer(&r->average_patience, 0, 1000000)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
-      {"distillation.model", Text(&r->teacher_model)},
+      {"distillation.model", Files(&r->teacher_models)},
       {"distillation.weight", Number(&r->distillation_weight, 0, 1)},
+      {"distillation.temperature", Number(&r->distillation_temperature, 0.1, 100)},
       {"init.model", Text(&r->initial_model)},
       {"init.count_power", Number(&r->initial_count_power, 0, 2)},
       {"init.uniform", Number(&r->initial.uniform, 0, 10)},
@@ -283,6 +292,14 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
         absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
                         recipe.shape.softmax_samples, kSampleUnit));
   }
+  if (recipe.average_patience > 0 && recipe.average_decay == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: average.patience: needs average.decay", source));
+  }
+  if (recipe.dropout.projection > 0 && recipe.model.output_projection == MatrixKind::kNone) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: dropout.projection: the model has no output_projection", source));
+  }
   if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));
   }
@@ -311,8 +328,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
                       config.input_projection == MatrixKind::kBinary ||
                       config.output_projection == MatrixKind::kBinary;
   for (const auto& [set, name] :
-       {std::pair(config.self_normalized, "self_normalized"),
-        std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
+       {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
         std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),

@@ -38,19 +38,27 @@ struct Recipe {
   LineFormat line_format;  // data.column, data.longest_sentence: of data.train and data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
-  int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
-  ModelConfig model;           // model.preset first, then model.<option of config.json>
-  NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
-  DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
-                               // .variational (true, false)
-  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,
-                               // adam.epsilon, weight_decay, latent_lr_scale
+  int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
+  ModelConfig model;        // model.preset first, then model.<option of config.json>
+  NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
+  DropoutRates dropout;     // dropout.input, .hidden, .output, .projection, .words, .recurrent,
+                            // .state, .variational (true, false), see network.h
+  // activation_regularization (0), temporal_activation_regularization (0): see
+  // activation_regularization.h. self_normalization.weight: of (log Z)^2 of a scored position,
+  // where model.self_normalized is true.
+  Penalties penalties{.activations = {}, .self_normalization = 0.1};
+  OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, clip_latent (true, false),
+                               // adam.beta1, adam.beta2, adam.epsilon, weight_decay,
+                               // latent_lr_scale
   ScheduleOptions
-      schedule;  // schedule (halving, linear, constant), learning_rate, …, see schedule.h
+      schedule;  // schedule (halving, linear, cosine, constant), learning_rate, …, see schedule.h
   // average.decay: of the average of the weights, which is what is validated and exported, see
   // weight_average.h; 0 = the weights themselves. average.from: the part of the run without it.
+  // average.patience: it begins only when validations have stopped falling for so long, see
+  // average_trigger.h; 0 = at average.from.
   double average_decay = 0;
   double average_from = 0;
+  int average_patience = 0;
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
   double sampled_part = 0.8;
   double epochs = 20;             // epochs: may be a fraction
@@ -59,11 +67,12 @@ struct Recipe {
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit
-  // distillation.model: directory of a trained model that teaches this one, and
-  // distillation.weight: the share of its distributions in the loss, see soft_targets.h. The
-  // dropout is the pupil's alone.
-  std::string teacher_model;
+  // distillation.model: directories of trained models that teach this one, separated by white
+  // space; distillation.weight: the share of their mean distribution in the loss;
+  // distillation.temperature (1): T, see soft_targets.h. The dropout is the pupil's alone.
+  std::vector<std::string> teacher_models;
   double distillation_weight = 0.5;
+  double distillation_temperature = 1;
   uint64_t seed = 1;                   // seed
   double checkpoint_interval_s = 120;  // checkpoint_seconds
   // temperature (1, tuned): tuned = at export, the logits are multiplied with the factor that gives

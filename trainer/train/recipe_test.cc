@@ -28,6 +28,15 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"model.preset = gpt\n", "model.preset"},
            {"model.hidden_size = 5\nmodel.preset = bllm\n", "model.preset: has to come before"},
            {"model.vocabulary_size = 5\n", "use the key vocabulary"},
+           {"distillation.temperature = 0\n", "expected a number in [0.1, 100]"},
+           {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
+            "model.hidden_size = 4\ndropout.projection = 0.1\n",
+            "dropout.projection: the model has no output_projection"},
+           {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
+            "model.hidden_size = 4\naverage.patience = 5\n",
+            "average.patience: needs average.decay"},
+           {"schedule = sine\n", "expected one of: constant, cosine, halving, linear"},
+           {"clip_latent = 0\n", "expected one of: false, true"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;
@@ -121,6 +130,22 @@ TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
   EXPECT_EQ(recipe->schedule.learning_rate, 0.5);
   EXPECT_EQ(recipe->model.hidden_size, 16);
   EXPECT_EQ(recipe->model.embedding_size, 16);
+}
+
+TEST(RecipeTest, ReadsTeachersAndPenalties) {
+  const auto recipe = ParseRecipe(
+      "name = x\ndata.train = a\ndata.valid = v\nmodel.preset = bllm\nmodel.hidden_size = 8\n"
+      "distillation.model = one/1  two/1\ndistillation.temperature = 2\n"
+      "activation_regularization = 2\ntemporal_activation_regularization = 1\n"
+      "dropout.state = 0.3\ndropout.projection = 0.1\n",
+      "r", {});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_THAT(recipe->teacher_models, testing::ElementsAre("one/1", "two/1"));
+  EXPECT_EQ(recipe->distillation_temperature, 2);
+  EXPECT_EQ(recipe->penalties.activations.activation, 2);
+  EXPECT_EQ(recipe->penalties.activations.temporal, 1);
+  EXPECT_EQ(recipe->dropout.state, 0.3);
+  EXPECT_EQ(recipe->dropout.projection, 0.1);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   const OutputWeights<float> weights = network.output().weights();
   const int64_t vocabulary = weights.table->cols;
   SoftTargets<FastBackend> output(backend, streams, weights.table->rows, vocabulary);
-  output.Pack(weights);
+  output.Pack(weights, 1);
   AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
 
   const TokenId end = model.vocabulary.end_of_sentence_id();
@@ -73,7 +73,7 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   std::string line;
   for (uint64_t step = 0; std::find(finished.begin(), finished.end(), false) != finished.end();
        ++step) {
-    output.SetRows(network.Teach(batch, 1, &state).z, 0, streams);
+    output.SetRows(network.Teach(batch, &state).z, 0, streams);
     backend.MultiplyAll(output.z_left(), output.forward(), logits.data(), vocabulary, false);
     pool->ParallelFor(count, [&](size_t b) {
       float* row = logits.data() + static_cast<int64_t>(b) * vocabulary;

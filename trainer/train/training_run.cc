@@ -57,6 +57,10 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     return absl::InvalidArgumentError(
         "temperature: \"tuned\" needs an output_projection where a float table is tied");
   }
+  if (recipe.tune_temperature && sized.model.self_normalized) {
+    return absl::InvalidArgumentError(
+        "temperature: \"tuned\" would undo what model.self_normalized trains: log Z near 0");
+  }
   std::error_code error;
   if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
     return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
@@ -76,15 +80,18 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
       sized, options, std::move(train), TokenizeCorpus(texts.valid, vocabulary), vocabulary));
   run->lock_ = std::move(lock);
   if (options.existing_only) return run;
-  BITLM_RETURN_IF_ERROR(run->MakeTeacher());
+  BITLM_RETURN_IF_ERROR(run->MakeTeachers());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
     BITLM_RETURN_IF_ERROR(run->Initialize());
+    run->CenterLogZ();
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
         run->Path("log.csv"),
-        "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity\n"));
+        absl::StrCat(
+            "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity",
+            sized.model.self_normalized ? ",valid_mean_abs_log_z\n" : "\n")));
   }
   return run;
 }
@@ -104,7 +111,7 @@ std::string TrainingRun::Identity() const {
 
 // A run must not go on with another teacher. To export it none is needed.
 std::string TrainingRun::ResumeIdentity() const {
-  if (!teacher_) return Identity();
+  if (teachers_.empty()) return Identity();
   return absl::StrFormat("%s# teacher %s\n", Identity(), teacher_digest_);
 }
 
@@ -119,30 +126,37 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
       backend_(options.precision, &pool_),
       network_(backend_, recipe.model, recipe.shape),
       optimizer_(recipe.optimizer, network_.Parameters(), &pool_),
+      average_trigger_(recipe.average_patience),
       batcher_(train_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, recipe.seed,
                /*shuffle=*/true, vocabulary_.end_of_sentence_id()),
       valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
                      /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
       state_(network_.ZeroState()) {
+  network_.set_penalties(recipe.penalties);
   if (recipe.average_decay > 0)
     average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
   total_steps_ =
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
 }
 
-double TrainingRun::Validate() {
+TrainingRun::Validation TrainingRun::Validate() {
   network_.set_sampling(false);
   network_.Pack();
   Network<FastBackend>::State state = network_.ZeroState();
   Batch batch;
-  double loss = 0;
+  double loss = 0, log_z = 0, abs_log_z = 0;
   int64_t tokens = 0;
   for (int64_t i = 0; i < valid_batcher_.segments(); ++i) {
     valid_batcher_.Fill(i, &batch);
     loss += network_.Loss(batch, &state);
+    log_z += network_.log_z().sum;
+    abs_log_z += network_.log_z().absolute;
     tokens += batch.scored;
   }
-  return std::exp(loss / static_cast<double>(tokens));
+  const auto scored = static_cast<double>(tokens);
+  return {.perplexity = std::exp(loss / scored),
+          .mean_log_z = log_z / scored,
+          .mean_abs_log_z = abs_log_z / scored};
 }
 
 // The loss is convex in the factor of the logits and close to a parabola in its logarithm: that
@@ -152,7 +166,7 @@ void TrainingRun::TuneTemperature() {
   const auto loss = [&](double at) {
     network_.ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
     log_scale = at;
-    return std::log(Validate());
+    return std::log(Validate().perplexity);
   };
   constexpr double kStep = 0.1;
   const double middle = loss(0);
@@ -175,7 +189,9 @@ absl::Status TrainingRun::ValidateAndLog() {
   const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
   // The weights that count, here and in best.bin, are the averages.
   if (Averaging()) average_->Exchange();
-  const double perplexity = Validate();
+  const Validation validation = Validate();
+  const double perplexity = validation.perplexity;
+  average_trigger_.Record(perplexity);
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
   recent_loss_ = 0;
@@ -192,11 +208,16 @@ absl::Status TrainingRun::ValidateAndLog() {
   if (!options_.quiet) {
     std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
                  epoch, rate, train_perplexity, perplexity, schedule_.best_perplexity);
+    if (recipe_.model.self_normalized)
+      std::fprintf(stderr, "mean |log Z| %.4f\n", validation.mean_abs_log_z);
   }
-  const std::string line =
-      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f\n",
+  std::string line =
+      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f",
                       absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()), epoch,
                       step_, tokens_, train_seconds_, rate, train_perplexity, perplexity);
+  if (recipe_.model.self_normalized)
+    absl::StrAppendFormat(&line, ",%.4f", validation.mean_abs_log_z);
+  line += "\n";
   std::FILE* log = std::fopen(Path("log.csv").c_str(), "a");
   const bool written = log != nullptr && std::fputs(line.c_str(), log) >= 0;
   if (log == nullptr || std::fclose(log) != 0 || !written)
@@ -249,13 +270,8 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     network_.set_sampling(static_cast<double>(step_) <
                           recipe_.sampled_part * static_cast<double>(total_steps_));
     network_.Pack(recipe_.dropout, dropout_key);
-    Teacher<float> teacher;
-    if (teacher_) {
-      teacher =
-          teacher_->Teach(batch, static_cast<float>(recipe_.distillation_weight), &teacher_state_);
-    }
     const double loss =
-        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, teacher);
+        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, Teach(batch));
     if (!std::isfinite(loss)) {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
@@ -263,7 +279,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     BITLM_RETURN_IF_ERROR(
         optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();
-    if (average_ &&
+    if (average_ && average_trigger_.fired() &&
         static_cast<double>(step_) >= recipe_.average_from * static_cast<double>(total_steps_)) {
       average_->Update();
     }
@@ -305,33 +321,37 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
   add("first_moment", optimizer_.first_moments());
   add("second_moment", optimizer_.second_moments());
   if (average_) add("average", average_->averages());
-  const auto add_state = [&](const char* name, Network<FastBackend>::State& state) {
+  const auto add_state = [&](const std::string& name, Network<FastBackend>::State& state) {
     for (size_t l = 0; l < state.size(); ++l) {
       arrays.emplace_back(absl::StrFormat("%s.%d.h", name, l), state[l].h.span());
       arrays.emplace_back(absl::StrFormat("%s.%d.c", name, l), state[l].c.span());
     }
   };
   add_state("state", state_);
-  add_state("teacher_state", teacher_state_);
+  for (size_t i = 0; i < teacher_states_.size(); ++i) {
+    add_state(i == 0 ? "teacher_state" : absl::StrFormat("teacher_state_%d", i + 1),
+              teacher_states_[i]);
+  }
   return arrays;
 }
 
 absl::Status TrainingRun::WriteState() {
-  return WriteCheckpoint(
-      Path("checkpoint.bin"),
-      {.numbers = {{"step", static_cast<double>(step_)},
-                   {"tokens", static_cast<double>(tokens_)},
-                   {"optimizer_steps", static_cast<double>(optimizer_.steps())},
-                   {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
-                   {"schedule_factor", schedule_.factor},
-                   {"schedule_stale", static_cast<double>(schedule_.stale)},
-                   {"best_perplexity", schedule_.best_perplexity},
-                   {"recent_loss", recent_loss_},
-                   {"recent_tokens", static_cast<double>(recent_tokens_)},
-                   {"bfloat16", Bfloat16() ? 1.0 : 0.0},
-                   {"train_seconds", train_seconds_}},
-       .arrays = StateArrays(),
-       .identity = ResumeIdentity()});
+  CheckpointView view{
+      .numbers = {{"step", static_cast<double>(step_)},
+                  {"tokens", static_cast<double>(tokens_)},
+                  {"optimizer_steps", static_cast<double>(optimizer_.steps())},
+                  {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
+                  {"schedule_factor", schedule_.factor},
+                  {"schedule_stale", static_cast<double>(schedule_.stale)},
+                  {"best_perplexity", schedule_.best_perplexity},
+                  {"recent_loss", recent_loss_},
+                  {"recent_tokens", static_cast<double>(recent_tokens_)},
+                  {"bfloat16", Bfloat16() ? 1.0 : 0.0},
+                  {"train_seconds", train_seconds_}},
+      .arrays = StateArrays(),
+      .identity = ResumeIdentity()};
+  average_trigger_.Save(&view.numbers);
+  return WriteCheckpoint(Path("checkpoint.bin"), view);
 }
 
 absl::Status TrainingRun::ReadState() {
@@ -346,6 +366,7 @@ absl::Status TrainingRun::ReadState() {
   tokens_ = static_cast<int64_t>(view.numbers["tokens"]);
   optimizer_.set_steps(static_cast<int64_t>(view.numbers["optimizer_steps"]));
   if (average_) average_->set_updates(static_cast<int64_t>(view.numbers["average_updates"]));
+  average_trigger_.Restore(view.numbers);
   schedule_.factor = view.numbers["schedule_factor"];
   schedule_.stale = static_cast<int>(view.numbers["schedule_stale"]);
   schedule_.best_perplexity = view.numbers["best_perplexity"];

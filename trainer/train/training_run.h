@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/base/file_lock.h"
@@ -14,6 +16,7 @@
 #include "trainer/data/corpus.h"
 #include "trainer/data/stream_batcher.h"
 #include "trainer/layers/network.h"
+#include "trainer/optim/average_trigger.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/weight_average.h"
 #include "trainer/tensor/fast_backend.h"
@@ -69,8 +72,18 @@ class TrainingRun {
   // It as a packed network.
   absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
-  absl::Status MakeTeacher();
-  double Validate();
+  absl::Status MakeTeachers();
+  // What the step with this batch learns from the teachers.
+  Distillation<float> Teach(const Batch& batch);
+  // For a self-normalized network with a bias per word: subtracts the mean log Z of data.valid from
+  // the biases, which changes no probability. Of random values near 0 it is ln V (Devlin et al.
+  // 2014, section 2.2).
+  void CenterLogZ();
+  struct Validation {
+    double perplexity = 0;
+    double mean_log_z = 0, mean_abs_log_z = 0;  // Nats.
+  };
+  Validation Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
   bool Averaging() const { return average_ && average_->updates() > 0; }
@@ -94,10 +107,11 @@ class TrainingRun {
   Network<FastBackend> network_;
   Optimizer optimizer_;
   std::optional<WeightAverage> average_;  // Without average.decay: none.
+  AverageTrigger average_trigger_;
   StreamBatcher batcher_, valid_batcher_;
   Network<FastBackend>::State state_;
-  std::unique_ptr<Network<FastBackend>> teacher_;  // Null without distillation.
-  Network<FastBackend>::State teacher_state_;
+  std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.
+  std::vector<Network<FastBackend>::State> teacher_states_;
   std::string teacher_digest_;
   ScheduleState schedule_;
   int64_t step_ = 0;  // Segments done, all epochs.

@@ -60,6 +60,12 @@ absl::Status TrainingRun::Initialize() {
   return absl::OkStatus();
 }
 
+void TrainingRun::CenterLogZ() {
+  if (!recipe_.model.self_normalized || !recipe_.model.output_bias) return;
+  const auto mean = static_cast<float>(Validate().mean_log_z);
+  for (float& b : network_.output().bias()->value.span()) b -= mean;
+}
+
 absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(const Model& model) {
   NetworkShape shape = recipe_.shape;
   shape.softmax_samples = 0;
@@ -70,18 +76,35 @@ absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(con
   return network;
 }
 
-absl::Status TrainingRun::MakeTeacher() {
-  if (recipe_.teacher_model.empty() || recipe_.distillation_weight == 0) return absl::OkStatus();
-  BITLM_ASSIGN_OR_RETURN(const auto model, ReadOther("distillation.model", recipe_.teacher_model));
-  BITLM_ASSIGN_OR_RETURN(teacher_, NetworkOf(*model));
-  teacher_state_ = teacher_->ZeroState();
-  std::string digests;
-  for (const auto& [name, tensor] : model->tensors) {
-    const auto bytes = tensor.bytes.span();
-    digests += Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+absl::Status TrainingRun::MakeTeachers() {
+  if (recipe_.distillation_weight == 0) return absl::OkStatus();
+  std::string teachers;
+  for (const std::string& directory : recipe_.teacher_models) {
+    BITLM_ASSIGN_OR_RETURN(const auto model, ReadOther("distillation.model", directory));
+    BITLM_ASSIGN_OR_RETURN(auto teacher, NetworkOf(*model));
+    teacher->KeepOnlyTeaching();
+    teacher_states_.push_back(teacher->ZeroState());
+    teachers_.push_back(std::move(teacher));
+    std::string digests;
+    for (const auto& [name, tensor] : model->tensors) {
+      const auto bytes = tensor.bytes.span();
+      digests += Sha256Hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    teachers += Sha256Hex(digests);
   }
-  teacher_digest_ = Sha256Hex(digests);
+  // One teacher's own digest, or that of several.
+  teacher_digest_ = teachers_.size() == 1 ? teachers : Sha256Hex(teachers);
   return absl::OkStatus();
+}
+
+Distillation<float> TrainingRun::Teach(const Batch& batch) {
+  if (teachers_.empty()) return {};
+  Distillation<float> from{.teachers = {},
+                           .weight = static_cast<float>(recipe_.distillation_weight),
+                           .temperature = static_cast<float>(recipe_.distillation_temperature)};
+  for (size_t i = 0; i < teachers_.size(); ++i)
+    from.teachers.push_back(teachers_[i]->Teach(batch, &teacher_states_[i]));
+  return from;
 }
 
 }  // namespace bitlm::trainer
