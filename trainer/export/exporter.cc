@@ -75,7 +75,7 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
            : MatrixTensor(table.binary(), table.rows, table.cols, [&](int64_t r, int64_t c) {
                return table.value[static_cast<size_t>(r * table.cols + c)];
              });
-  if (table.binary()) tensors["embedding.scale"] = ScalarTensor(table.alpha);
+  if (table.binary()) tensors["embedding.scale"] = ScalarTensor(network.embedding().Scale());
   if (auto* layer = network.input_projection()) AddLinear("input_projection", *layer, &tensors);
   for (size_t l = 0; l < network.lstm().size(); ++l) {
     LstmLayer<FastBackend>& layer = *network.lstm()[l];

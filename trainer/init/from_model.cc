@@ -11,62 +11,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
+#include "trainer/init/matrices.h"
 #include "trainer/init/sign_factors.h"
 
 namespace bitlm::trainer {
 namespace {
 
-using Values = std::vector<float>;
 // Matrices over each other, each [inputs, outputs] as trained, with one scale by outputs.
 using Stacked = std::vector<std::pair<const Values*, Parameter<float>*>>;
-
-// A matrix of `model` as its effective values, row-major [rows, columns].
-Values Effective(const Model& model, const std::string& matrix, const std::string& scale,
-                 size_t columns) {
-  const Tensor& tensor = model.tensors.at(matrix);
-  if (tensor.dtype == DType::kF32) return {tensor.f32().begin(), tensor.f32().end()};
-  const auto bits = tensor.u8();
-  const auto scales = model.tensors.at(scale).f32();
-  const size_t bytes = (columns + 7) / 8;
-  const size_t rows = bits.size() / bytes;
-  Values values(rows * columns);
-  for (size_t r = 0; r < rows; ++r) {
-    const float magnitude = scales[scales.size() == 1 ? 0 : r];
-    for (size_t c = 0; c < columns; ++c) {
-      const bool plus = (bits[r * bytes + c / 8] >> (c % 8) & 1) != 0;
-      values[r * columns + c] = plus ? magnitude : -magnitude;
-    }
-  }
-  return values;
-}
-
-Values Vector(const Model& model, const std::string& name) {
-  const auto values = model.tensors.at(name).f32();
-  return {values.begin(), values.end()};
-}
-
-Values Transposed(const Values& values, size_t columns) {
-  const size_t rows = values.size() / columns;
-  Values out(values.size());
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < columns; ++c) out[c * rows + r] = values[r * columns + c];
-  }
-  return out;
-}
-
-// X X^T of X [rows, .].
-Values TimesTransposed(const Values& x, size_t rows, ThreadPool* pool) {
-  const size_t columns = x.size() / rows;
-  Values out(rows * rows);
-  pool->ParallelFor(rows, [&](size_t i) {
-    for (size_t j = 0; j < rows; ++j) {
-      double sum = 0;
-      for (size_t c = 0; c < columns; ++c) sum += x[i * columns + c] * x[j * columns + c];
-      out[i * rows + j] = static_cast<float>(sum);
-    }
-  });
-  return out;
-}
 
 double MeanMagnitude(const Values& values) {
   double sum = 0;
@@ -215,7 +167,7 @@ class Importer {
 
  private:
   Values Matrix(const std::string& weight, const std::string& scale, size_t columns) const {
-    return Effective(model_, weight, scale, columns);
+    return EffectiveMatrix(model_, weight, scale, columns);
   }
   bool Binary(const std::string& matrix) const {
     return model_.tensors.at(matrix).dtype == DType::kU8;
@@ -233,7 +185,7 @@ class Importer {
       if (layer->binary()) {
         // d W_x W_x^T d^T: how far a difference moves the gates.
         const Values x = Transposed(Matrix("lstm.0.weight_x", "lstm.0.scale", e_), e_);
-        metric = TimesTransposed(x, e_, pool_);
+        metric = TimesTransposed(x, x, x.size() / e_, pool_);
       }
       return SetFactors(values, metric, /*after_lstm=*/false, &table, layer);
     }
@@ -244,9 +196,8 @@ class Importer {
     BITLM_ASSIGN_OR_RETURN(const float ratio, ScaleOverAlpha("embedding.scale", table));
     if (layer != nullptr) {
       ScaleWeights(ratio, layer);
-    } else if (std::fabs(ratio - 1) > 1e-5f) {
-      return absl::FailedPreconditionError(
-          "embedding.scale: has to be 1 / sqrt(H) without input_projection");
+    } else {
+      network_.embedding().gamma()->value[0] = std::log(ratio);
     }
     return absl::OkStatus();
   }
@@ -257,7 +208,7 @@ class Importer {
     const auto inputs = static_cast<size_t>(lstm.inputs());
     Values x = Transposed(Matrix(name + ".weight_x", name + ".scale", inputs), inputs);
     const Values h = Transposed(Matrix(name + ".weight_h", name + ".scale", h_), h_);
-    SetValues(Vector(model_, name + ".bias"), &lstm.bias());
+    SetValues(VectorOf(model_, name + ".bias"), &lstm.bias());
     const Stacked matrices{{&x, &lstm.weight_x().parameter}, {&h, &lstm.weight_h().parameter}};
     if (!lstm.binary()) {
       for (const auto& [values, parameter] : matrices) SetValues(*values, parameter);
@@ -269,12 +220,17 @@ class Importer {
     }
     Values moments =
         MomentsOr(options_.moments != nullptr ? &options_.moments->lstm[l] : nullptr, inputs + h_);
-    // One scale serves a row of both matrices: a linear layer before them can take the difference.
+    // One scale serves a row of both matrices: what is before them can take the difference.
     LinearLayer<FastBackend>* layer = network_.input_projection();
-    if (l == 0 && layer != nullptr) {
+    Parameter<float>* gamma = network_.embedding().gamma();
+    if (l == 0 && (layer != nullptr || gamma != nullptr)) {
       const auto ratio = static_cast<float>(MeanMagnitude(x) / MeanMagnitude(h));
       for (float& value : x) value /= ratio;
-      ScaleOutputs(ratio, layer);
+      if (layer != nullptr) {
+        ScaleOutputs(ratio, layer);
+      } else {
+        gamma->value[0] += std::log(ratio);
+      }
       for (size_t i = 0; options_.moments != nullptr && i < moments.size(); ++i) {
         if (i / (inputs + h_) < inputs) moments[i] *= ratio;
         if (i % (inputs + h_) < inputs) moments[i] *= ratio;
@@ -287,7 +243,7 @@ class Importer {
     Parameter<float>& table = network_.output().table();
     LinearLayer<FastBackend>* layer = network_.output_projection();
     if (model_.config.output_bias)
-      SetValues(Vector(model_, "output_bias"), network_.output().bias());
+      SetValues(VectorOf(model_, "output_bias"), network_.output().bias());
     if (!network_.embedding().tied()) {
       const Values values = Matrix("output_embedding.weight", "output_embedding.scale", e_);
       if (layer != nullptr && model_.config.output_projection == MatrixKind::kNone) {
@@ -324,11 +280,7 @@ class Importer {
     if (options_.counts.size() != static_cast<size_t>(network_.config().vocabulary_size)) {
       return absl::InvalidArgumentError("counts: expected one for each word");
     }
-    Values weights;
-    for (const int64_t count : options_.counts) {
-      weights.push_back(
-          static_cast<float>(std::pow(1.0 + static_cast<double>(count), options_.count_power)));
-    }
+    const Values weights = WordWeights(options_);
     FactorOptions options{.binary = layer->binary(),
                           .scale_rows = after_lstm,
                           .seed = options_.seed + (after_lstm ? 1 : 0)};
@@ -357,7 +309,7 @@ class Importer {
                 LinearLayer<FastBackend>* layer) {
     const Values values = Transposed(Matrix(name + ".weight", name + ".scale", inputs), inputs);
     Parameter<float>& weight = layer->weight().parameter;
-    SetValues(Vector(model_, name + ".bias"), &layer->bias());
+    SetValues(VectorOf(model_, name + ".bias"), &layer->bias());
     if (!layer->binary()) {
       SetValues(values, &weight);
     } else if (Binary(name + ".weight")) {
@@ -376,6 +328,22 @@ class Importer {
 };
 
 }  // namespace
+
+std::vector<float> WordWeights(const FitOptions& options) {
+  std::vector<float> weights;
+  for (const int64_t count : options.counts) {
+    weights.push_back(
+        static_cast<float>(std::pow(1.0 + static_cast<double>(count), options.count_power)));
+  }
+  return weights;
+}
+
+void SetLatentTable(std::span<const float> margins, Network<FastBackend>* network) {
+  Parameter<float>& table = network->embedding().table();
+  Values values(margins.begin(), margins.end());
+  if (network->embedding().tied()) values = Transposed(values, static_cast<size_t>(table.rows));
+  SetLatent(values, &table);
+}
 
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,
                                                 ThreadPool* pool, Network<FastBackend>* network) {

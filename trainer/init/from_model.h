@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,13 @@ struct FitOptions {
   // The network is not for training: its output table may keep a scale of its own.
   bool untrained = false;
 };
+
+// [V] What the words weigh.
+std::vector<float> WordWeights(const FitOptions& options);
+
+// The latent values of a binary input table [V, E], tied or not, from its signs times margins of
+// mean magnitude 1.
+void SetLatentTable(std::span<const float> margins, Network<FastBackend>* network);
 
 // From `model`, whose options the trainer knows (CheckTrainable), and whose matrices are float or
 // stay as they are. Where the network has a binary table and a linear layer instead of the model's

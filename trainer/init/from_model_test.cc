@@ -308,6 +308,14 @@ TEST_F(FromModelTest, MomentsAreThoseOfTheInputsAndBringGatesCloser) {
     }
   }
   EXPECT_NEAR(trace, z_squares / rows, 1e-4 * trace);
+  // Without an output projection z is h.
+  ASSERT_EQ(moments.z.size(), moments.output.size());
+  for (size_t a = 0; a < kHidden; ++a) {
+    for (size_t b = 0; b < kHidden; ++b) {
+      EXPECT_NEAR(moments.z[a * kHidden + b] + moments.z_mean[a] * moments.z_mean[b],
+                  moments.output[a * kHidden + b], 1e-6);
+    }
+  }
 
   const auto gate_error = [&](const InputMoments* used) {
     ModelConfig config = SmallConfig("bllm-no-i");

@@ -28,6 +28,9 @@ void InitializeAtRandom(const InitialValues& values, uint64_t seed, Network<Fast
   for (auto& layer : network->lstm()) {  // Gates i f g o.
     std::fill_n(layer->bias().value.data() + h, h, static_cast<float>(values.forget_bias));
   }
+  if (auto* gamma = network->embedding().gamma(); gamma != nullptr) {
+    gamma->value[0] = static_cast<float>(values.gamma_input);
+  }
   const auto set_gamma = [](LinearLayer<FastBackend>* layer, double gamma) {
     if (layer == nullptr) return;
     if (layer->binary()) {

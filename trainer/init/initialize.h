@@ -15,6 +15,7 @@ struct InitialValues {
   double forget_bias = 0;
   // Gamma of a binary projection. Binary embeddings are small (1 / sqrt(H)): exp(gamma) brings what
   // follows to a useful size. A float projection starts from its random weights times exp(gamma).
+  // Without an input projection gamma_input is the binary input table's.
   double gamma_input = 0;
   double gamma_output = 0;
 };

@@ -15,26 +15,40 @@ class MomentSum {
         columns_(columns),
         transposed_(backend.MakeLeft(columns, rows)),
         plain_(backend.MakeRight(rows, columns)),
-        sum_(static_cast<size_t>(columns * columns)) {}
+        sum_(static_cast<size_t>(columns * columns)),
+        total_(static_cast<size_t>(columns)) {}
 
   void Add(const float* rows) {
     backend_.SetLeftTransposed(rows, rows_, columns_, &transposed_);
     backend_.SetRight(rows, columns_, Encode::kValue, nullptr, &plain_);
     backend_.MultiplyAll(transposed_, plain_, sum_.data(), columns_, true);
+    AddColumnSums(rows, rows_, columns_, total_.data());
     count_ += rows_;
   }
 
-  std::vector<float> Mean() {
-    for (float& x : sum_) x /= static_cast<float>(std::max<int64_t>(1, count_));
-    return sum_;
+  std::vector<float> Mean() const { return Divided(sum_); }
+  std::vector<float> MeanRow() const { return Divided(total_); }
+  // Of the differences from the mean row.
+  std::vector<float> Covariance() const {
+    std::vector<float> covariance = Mean();
+    const std::vector<float> mean = MeanRow();
+    for (size_t i = 0; i < mean.size(); ++i) {
+      for (size_t j = 0; j < mean.size(); ++j) covariance[i * mean.size() + j] -= mean[i] * mean[j];
+    }
+    return covariance;
   }
 
  private:
+  std::vector<float> Divided(std::vector<float> sum) const {
+    for (float& x : sum) x /= static_cast<float>(std::max<int64_t>(1, count_));
+    return sum;
+  }
+
   const FastBackend& backend_;
   int64_t rows_, columns_, count_ = 0;
   FastBackend::Left transposed_;
   FastBackend::Right plain_;
-  std::vector<float> sum_;
+  std::vector<float> sum_, total_;
 };
 
 }  // namespace
@@ -47,12 +61,13 @@ InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool
   std::vector<MomentSum> lstm;
   for (auto& layer : network->lstm()) lstm.emplace_back(backend, rows, layer->inputs() + h);
   MomentSum output(backend, rows, h);
+  MomentSum logits(backend, rows, network->config().embedding_size);
   auto state = network->ZeroState();
   Batch batch;
   std::vector<float> both;
   for (int64_t i = 0; i < std::min(segments, batcher.segments()); ++i) {
     batcher.Fill(i, &batch);
-    network->Teach(batch, &state);
+    logits.Add(network->Teach(batch, &state).z);
     output.Add(network->hidden());
     for (size_t l = 0; l < lstm.size(); ++l) {
       const int64_t inputs = network->lstm()[l]->inputs();
@@ -68,6 +83,8 @@ InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool
   InputMoments moments;
   for (MomentSum& sum : lstm) moments.lstm.push_back(sum.Mean());
   moments.output = output.Mean();
+  moments.z_mean = logits.MeanRow();
+  moments.z = logits.Covariance();
   return moments;
 }
 

@@ -15,6 +15,9 @@ struct InputMoments {
   std::vector<std::vector<float>> lstm;
   // The mean of h_t^T h_t of the last layer: [H, H].
   std::vector<float> output;
+  // Of what the output table multiplies, z_t: its mean [E], and the mean of d^T d of the
+  // differences d from it: [E, E].
+  std::vector<float> z_mean, z;
 };
 
 // Over the first `segments` segments of `batcher`, without dropout. `network` has been packed.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "trainer/init/matrices.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
@@ -72,26 +73,6 @@ void DescendValues(std::span<const float> gram, int sweeps, std::span<float> val
   }
 }
 
-// out[i, j] = sum over k of a[i, k] * b[j, k].
-void MultiplyTransposed(std::span<const float> a, std::span<const float> b, size_t n,
-                        ThreadPool* pool, std::vector<float>* out) {
-  const size_t rows = a.size() / n, columns = b.size() / n;
-  // b by columns, so that the inner loop has no reduction.
-  std::vector<float> by_column(b.size());
-  for (size_t j = 0; j < columns; ++j) {
-    for (size_t k = 0; k < n; ++k) by_column[k * columns + j] = b[j * n + k];
-  }
-  out->assign(rows * columns, 0);
-  pool->ParallelFor(rows, [&](size_t i) {
-    float* to = out->data() + i * columns;
-    for (size_t k = 0; k < n; ++k) {
-      const float factor = a[i * n + k];
-      const float* from = by_column.data() + k * columns;
-      for (size_t j = 0; j < columns; ++j) to[j] += factor * from[j];
-    }
-  });
-}
-
 // out[i, j] = sum over v of weights[v] * a[v, i] * b[v, j].
 void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float> b, size_t m,
                       std::span<const float> weights, ThreadPool* pool, std::vector<float>* out) {
@@ -143,7 +124,7 @@ class Factorization {
     for (size_t i = 0; i < rotation.size(); ++i) {
       rotation[i] = static_cast<float>(GaussianAt(options_.seed, i));
     }
-    MultiplyTransposed(table_, rotation, columns_, pool_, &signs_);
+    signs_ = TimesTransposed(table_, rotation, columns_, pool_);
     for (float& sign : signs_) sign = sign > 0 ? 1.0f : -1.0f;
   }
 
@@ -246,10 +227,10 @@ class Factorization {
   void FitSigns() {
     std::vector<float> gram, target, weighed = m_;
     if (!options_.metric.empty()) {
-      MultiplyTransposed(m_, options_.metric, columns_, pool_, &weighed);
+      weighed = TimesTransposed(m_, options_.metric, columns_, pool_);
     }
-    MultiplyTransposed(m_, weighed, columns_, pool_, &gram);
-    MultiplyTransposed(table_, weighed, columns_, pool_, &target);
+    gram = TimesTransposed(m_, weighed, columns_, pool_);
+    target = TimesTransposed(table_, weighed, columns_, pool_);
     margins_.resize(signs_.size());
     pool_->ParallelFor(rows_, [&](size_t v) {
       const std::span<float> signs(signs_.data() + v * size_, size_);
@@ -288,7 +269,7 @@ class Factorization {
   double WeightedSquares(std::span<const float> rows) const {
     std::vector<float> products(rows.begin(), rows.end());
     if (!options_.metric.empty()) {
-      MultiplyTransposed(rows, options_.metric, columns_, pool_, &products);
+      products = TimesTransposed(rows, options_.metric, columns_, pool_);
     }
     double sum = 0;
     for (size_t v = 0; v < rows_; ++v) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <span>
+#include <vector>
 
 #include "engine/base/thread_pool.h"
 #include "trainer/layers/parameter.h"
@@ -13,22 +15,34 @@ namespace bitlm::trainer {
 template <typename Real>
 class EmbeddingLayer {
  public:
-  // table [V, E], sparse.
-  EmbeddingLayer(int64_t vocabulary, int64_t size, bool binary, Real alpha)
+  // table [V, E], sparse. `scaled`: a binary table has one gamma, and the values +-alpha
+  // exp(gamma).
+  EmbeddingLayer(int64_t vocabulary, int64_t size, bool binary, Real alpha, bool scaled)
       : table_(MakeParameter<Real>("embedding", vocabulary, size, binary ? alpha : Real(0))),
         touched_(static_cast<size_t>(vocabulary)) {
     table_.sparse = true;
+    if (binary && scaled) gamma_ = MakeParameter<Real>("embedding.gamma", 1, 1);
   }
 
-  // Tied to the output layer's table [E, V], which has to outlive this layer.
-  explicit EmbeddingLayer(Parameter<Real>* output_table) : tied_(output_table) {}
+  // Tied to the output layer's table [E, V], which has to outlive this layer. gamma is the input's
+  // alone.
+  EmbeddingLayer(Parameter<Real>* output_table, bool scaled) : tied_(output_table) {
+    if (output_table->binary() && scaled) gamma_ = MakeParameter<Real>("embedding.gamma", 1, 1);
+  }
 
   bool tied() const { return tied_ != nullptr; }
   Parameter<Real>& table() { return tied() ? *tied_ : table_; }
+  Parameter<Real>* gamma() { return gamma_.rows > 0 ? &gamma_ : nullptr; }  // [1, 1] or null.
+  // The magnitude of a binary table's values.
+  Real Scale() const {
+    const Real alpha = tied() ? tied_->alpha : table_.alpha;
+    return gamma_.rows > 0 ? alpha * std::exp(gamma_.value[0]) : alpha;
+  }
 
   // out [tokens.size(), E].
   void Forward(std::span<const int32_t> tokens, Real* out, ThreadPool* pool) const {
     if (tied()) return ForwardTied(tokens, out, pool);
+    const Real scale = Scale();
     constexpr size_t kPiece = 128;
     const auto size = static_cast<size_t>(table_.cols);
     pool->ParallelFor((tokens.size() + kPiece - 1) / kPiece, [&](size_t piece) {
@@ -36,7 +50,7 @@ class EmbeddingLayer {
         const Real* row = table_.value.data() + static_cast<size_t>(tokens[i]) * size;
         Real* to = out + i * size;
         if (table_.binary()) {
-          for (size_t c = 0; c < size; ++c) to[c] = row[c] > 0 ? table_.alpha : -table_.alpha;
+          for (size_t c = 0; c < size; ++c) to[c] = row[c] > 0 ? scale : -scale;
         } else {
           std::copy(row, row + size, to);
         }
@@ -51,15 +65,24 @@ class EmbeddingLayer {
     const int64_t size = table_.cols;
     constexpr int64_t kPiece =
         64;  // Threads own columns: no two write one value, and the order of additions is fixed.
-    pool->ParallelFor(static_cast<size_t>((size + kPiece - 1) / kPiece), [&](size_t piece) {
+    const auto pieces = static_cast<size_t>((size + kPiece - 1) / kPiece);
+    std::vector<double> sums(pieces);  // Of gradient * sign, for gamma.
+    const Real factor = gamma() != nullptr ? std::exp(gamma_.value[0]) : Real(1);
+    pool->ParallelFor(pieces, [&](size_t piece) {
       const int64_t first = static_cast<int64_t>(piece) * kPiece;
       const int64_t last = std::min(size, first + kPiece);
       for (size_t i = 0; i < tokens.size(); ++i) {
         Real* to = table_.gradient.data() + tokens[i] * size;
+        const Real* value = table_.value.data() + tokens[i] * size;
         const Real* from = out_gradient + static_cast<int64_t>(i) * size;
-        for (int64_t c = first; c < last; ++c) to[c] += from[c];
+        for (int64_t c = first; c < last; ++c) to[c] += factor * from[c];
+        if (gamma() == nullptr) continue;
+        Real sum = 0;
+        for (int64_t c = first; c < last; ++c) sum += value[c] > 0 ? from[c] : -from[c];
+        sums[piece] += static_cast<double>(sum);
       }
     });
+    SetGammaGradient(sums);
     for (const int32_t token : tokens) {
       if (touched_[static_cast<size_t>(token)]) continue;
       touched_[static_cast<size_t>(token)] = 1;
@@ -78,6 +101,14 @@ class EmbeddingLayer {
   }
 
  private:
+  // dC/dgamma = dC/de * e, summed: `sums` are those of dC/de * sign.
+  void SetGammaGradient(const std::vector<double>& sums) {
+    if (gamma() == nullptr) return;
+    double sum = 0;
+    for (const double of_piece : sums) sum += of_piece;
+    gamma_.gradient[0] = Scale() * static_cast<Real>(sum);
+  }
+
   // Pieces of rows of the table: a row of V values stays in cache, and has one writer.
   template <typename Body>
   void ForTiedRows(ThreadPool* pool, const Body& body) const {
@@ -91,28 +122,38 @@ class EmbeddingLayer {
 
   void ForwardTied(std::span<const int32_t> tokens, Real* out, ThreadPool* pool) const {
     const auto size = static_cast<size_t>(tied_->rows);
-    const Real alpha = tied_->alpha;
+    const Real scale = Scale();
     ForTiedRows(pool, [&](int64_t c) {
       const Real* row = tied_->value.data() + c * tied_->cols;
       Real* to = out + c;
       for (size_t i = 0; i < tokens.size(); ++i) {
         const Real w = row[tokens[i]];
-        to[i * size] = !tied_->binary() ? w : w > 0 ? alpha : -alpha;
+        to[i * size] = !tied_->binary() ? w : w > 0 ? scale : -scale;
       }
     });
   }
 
   void BackwardTied(std::span<const int32_t> tokens, const Real* out_gradient, ThreadPool* pool) {
     const auto size = static_cast<size_t>(tied_->rows);
+    std::vector<double> sums(size);
+    const Real factor = gamma() != nullptr ? std::exp(gamma_.value[0]) : Real(1);
     ForTiedRows(pool, [&](int64_t c) {
       Real* row = tied_->gradient.data() + c * tied_->cols;
+      const Real* value = tied_->value.data() + c * tied_->cols;
       const Real* from = out_gradient + c;
-      for (size_t i = 0; i < tokens.size(); ++i) row[tokens[i]] += from[i * size];
+      for (size_t i = 0; i < tokens.size(); ++i) row[tokens[i]] += factor * from[i * size];
+      if (gamma() == nullptr) return;
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        const Real g = from[i * size];
+        sums[static_cast<size_t>(c)] += static_cast<double>(value[tokens[i]] > 0 ? g : -g);
+      }
     });
+    SetGammaGradient(sums);
   }
 
   Parameter<Real>* tied_ = nullptr;
   Parameter<Real> table_;  // Of an untied layer.
+  Parameter<Real> gamma_;
   std::vector<uint8_t> touched_;
 };
 

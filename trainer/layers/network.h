@@ -190,10 +190,12 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   const bool tied = config.output_embedding == MatrixKind::kTied;
   const bool binary_output = binary(tied ? config.embedding : config.output_embedding);
   output_.emplace(backend, rows_, e, v, binary_output, alpha, config.output_bias);
+  // A linear layer has scales of its own.
+  const bool scaled = config.input_projection == MatrixKind::kNone;
   if (tied) {
-    embedding_.emplace(&output_->table());
+    embedding_.emplace(&output_->table(), scaled);
   } else {
-    embedding_.emplace(v, e, binary(config.embedding), alpha);
+    embedding_.emplace(v, e, binary(config.embedding), alpha, scaled);
   }
   embedded_ = buffer(e);
   if (config.input_projection != MatrixKind::kNone) {
@@ -229,6 +231,7 @@ template <typename Backend>
 std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
   std::vector<Parameter<Real>*> all;
   if (!embedding_->tied()) all.push_back(&embedding_->table());
+  if (embedding_->gamma() != nullptr) all.push_back(embedding_->gamma());
   const auto add_linear = [&](LinearLayer<Backend>& layer) {
     all.push_back(&layer.weight().parameter);
     all.push_back(&layer.bias());

@@ -10,6 +10,7 @@
 #include "engine/base/status.h"
 #include "trainer/init/from_model.h"
 #include "trainer/init/initialize.h"
+#include "trainer/init/tied_table.h"
 #include "trainer/train/training_run.h"
 
 namespace bitlm::trainer {
@@ -34,21 +35,35 @@ absl::Status TrainingRun::Initialize() {
     InitializeAtRandom(recipe_.initial, recipe_.seed, &network_);
     return absl::OkStatus();
   }
-  BITLM_ASSIGN_OR_RETURN(const auto model, ReadOther("init.model", recipe_.initial_model));
+  BITLM_ASSIGN_OR_RETURN(auto model, ReadOther("init.model", recipe_.initial_model));
   FitOptions options{.counts = std::vector<int64_t>(static_cast<size_t>(vocabulary_.size())),
                      .count_power = recipe_.initial_count_power,
                      .seed = recipe_.seed};
   for (const int32_t token : train_.tokens) ++options.counts[static_cast<size_t>(token)];
   InputMoments moments;
-  const bool fits_rows = recipe_.model.recurrent == MatrixKind::kBinary ||
-                         recipe_.model.output_projection == MatrixKind::kBinary;
-  if (fits_rows) {
+  const auto measure = [&]() -> absl::Status {
     BITLM_ASSIGN_OR_RETURN(const auto network, NetworkOf(*model));
     // Sixteen inputs for each of their dimensions.
     const int64_t per_segment = recipe_.shape.streams * recipe_.shape.steps;
     const int64_t tokens = 32 * std::max(recipe_.model.hidden_size, recipe_.model.embedding_size);
     moments = MeasureMoments(batcher_, 1 + (tokens - 1) / per_segment, &pool_, network.get());
     options.moments = &moments;
+    return absl::OkStatus();
+  };
+  // A tied table first, so that what follows is fitted to the inputs that the signs make.
+  std::vector<float> margins;
+  if (NeedsTiedTable(model->config, recipe_.model)) {
+    BITLM_RETURN_IF_ERROR(measure());
+    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options, &pool_));
+    if (!options_.quiet) {
+      std::fprintf(stderr, "embedding: fitted by signs, but for %.1f %%\n", 100 * tied.error);
+    }
+    margins = std::move(tied.margins);
+    model = std::make_shared<const Model>(std::move(tied.model));
+  }
+  if (recipe_.model.recurrent == MatrixKind::kBinary ||
+      recipe_.model.output_projection == MatrixKind::kBinary) {
+    BITLM_RETURN_IF_ERROR(measure());
   }
   const auto report = InitializeFromModel(*model, options, &pool_, &network_);
   if (!report.ok()) {
@@ -56,6 +71,7 @@ absl::Status TrainingRun::Initialize() {
         report.status().code(),
         absl::StrFormat("init.model: %s: %s", recipe_.initial_model, report.status().message()));
   }
+  if (!margins.empty()) SetLatentTable(margins, &network_);
   if (!options_.quiet) std::fprintf(stderr, "%s", report->c_str());
   return absl::OkStatus();
 }

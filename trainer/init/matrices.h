@@ -1,0 +1,30 @@
+// Matrices of trained models as plain float values, and their products.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/base/thread_pool.h"
+#include "engine/model/model.h"
+
+namespace bitlm::trainer {
+
+using Values = std::vector<float>;  // Row-major.
+
+// The matrix `matrix` of `model`, float or binary with scales `scale` (one, or by rows), as its
+// effective values [rows, columns].
+Values EffectiveMatrix(const Model& model, const std::string& matrix, const std::string& scale,
+                       size_t columns);
+Values VectorOf(const Model& model, const std::string& name);
+
+Values Transposed(std::span<const float> values, size_t columns);
+
+// a b^T of a [., n] and b [., n].
+Values TimesTransposed(std::span<const float> a, std::span<const float> b, size_t n,
+                       ThreadPool* pool);
+
+Tensor CopyOf(const Tensor& tensor);
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,131 @@
+#include "trainer/init/tied_table.h"
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "trainer/init/matrices.h"
+#include "trainer/init/sign_factors.h"
+
+namespace bitlm::trainer {
+namespace {
+
+// Adds `moments` to `metric` in the unit of what the rows of `table` have by them.
+void AddRelative(const Values& table, const Values& weights, const Values& moments, size_t e,
+                 double share, ThreadPool* pool, Values* metric) {
+  const Values products = TimesTransposed(table, moments, e, pool);
+  double all = 0;
+  for (size_t v = 0; v < weights.size(); ++v) {
+    double square = 0;
+    for (size_t i = v * e; i < (v + 1) * e; ++i) square += table[i] * products[i];
+    all += weights[v] * square;
+  }
+  if (!(all > 0)) return;
+  for (size_t i = 0; i < moments.size(); ++i) {
+    (*metric)[i] += static_cast<float>(share / all) * moments[i];
+  }
+}
+
+Tensor FloatTensor(const Values& values, std::vector<int64_t> shape) {
+  Tensor tensor = MakeTensor(DType::kF32, std::move(shape));
+  std::copy(values.begin(), values.end(), tensor.mutable_f32().begin());
+  return tensor;
+}
+
+Tensor PackedTensor(const Values& values, int64_t rows, int64_t columns) {
+  const int64_t bytes = (columns + 7) / 8;
+  Tensor tensor = MakeTensor(DType::kU8, {rows, bytes});
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    if (!(values[static_cast<size_t>(i)] > 0)) continue;
+    const int64_t c = i % columns;
+    tensor.mutable_u8()[static_cast<size_t>(i / columns * bytes + c / 8)] |=
+        static_cast<uint8_t>(1u << (c % 8));
+  }
+  return tensor;
+}
+
+}  // namespace
+
+bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to) {
+  return from.output_embedding == MatrixKind::kTied && to.output_embedding == MatrixKind::kTied &&
+         from.embedding == MatrixKind::kFloat && to.embedding == MatrixKind::kBinary &&
+         to.output_projection != MatrixKind::kNone && from.embedding_size == to.embedding_size &&
+         from.hidden_size == to.hidden_size && from.vocabulary_size == to.vocabulary_size;
+}
+
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+                                          ThreadPool* pool) {
+  const ModelConfig& config = model.config;
+  const auto v = static_cast<size_t>(config.vocabulary_size);
+  const auto e = static_cast<size_t>(config.embedding_size);
+  const auto h = static_cast<size_t>(config.hidden_size);
+  if (options.counts.size() != v) {
+    return absl::InvalidArgumentError("counts: expected one for each word");
+  }
+  const Values weights = WordWeights(options);
+  const Values table = EffectiveMatrix(model, "embedding.weight", "embedding.scale", e);
+  const bool layer = config.input_projection != MatrixKind::kNone;
+  const std::string input = layer ? "input_projection" : "lstm.0";
+  const std::string input_weight = input + (layer ? ".weight" : ".weight_x");
+  const Values in = EffectiveMatrix(model, input_weight, input + ".scale", e);  // [., E]
+
+  Values metric(e * e);
+  const Values by_columns = Transposed(in, e);
+  AddRelative(table, weights, TimesTransposed(by_columns, by_columns, in.size() / e, pool), e, 1,
+              pool, &metric);
+  if (options.moments != nullptr)
+    AddRelative(table, weights, options.moments->z, e, 1, pool, &metric);
+
+  const SignFactors factors = FactorIntoSigns(table, weights, config.embedding_size,
+                                              {.metric = metric, .seed = options.seed}, pool);
+  const float alpha = std::sqrt(1.0f / static_cast<float>(h));
+  Values m = factors.m;  // [E, E]: T ~ alpha B m.
+  for (float& x : m) x /= alpha;
+
+  TiedTable result{.model = {.config = config,
+                             .metadata = model.metadata,
+                             .vocabulary = model.vocabulary,
+                             .tensors = {},
+                             .golden = {}},
+                   .margins = factors.margins,
+                   .error = factors.error};
+  result.model.config.embedding = MatrixKind::kBinary;
+  result.model.config.output_projection = MatrixKind::kFloat;
+  TensorMap& tensors = result.model.tensors;
+  for (const auto& [name, tensor] : model.tensors) tensors.emplace(name, CopyOf(tensor));
+  tensors["embedding.weight"] =
+      PackedTensor(factors.margins, config.vocabulary_size, config.embedding_size);
+  tensors["embedding.scale"] = FloatTensor({alpha}, {1});
+  tensors["output_embedding.scale"] = FloatTensor({alpha}, {1});
+  tensors.erase(input + ".scale");
+  tensors[input_weight] = FloatTensor(TimesTransposed(in, m, e, pool),
+                                      {static_cast<int64_t>(in.size() / e), config.embedding_size});
+  Values projection = m, projection_bias(e);
+  if (config.output_projection != MatrixKind::kNone) {
+    const Values p =
+        EffectiveMatrix(model, "output_projection.weight", "output_projection.scale", h);
+    projection = TimesTransposed(m, Transposed(p, h), e, pool);
+    projection_bias = TimesTransposed(m, VectorOf(model, "output_projection.bias"), e, pool);
+  }
+  tensors.erase("output_projection.scale");
+  tensors["output_projection.weight"] =
+      FloatTensor(projection, {config.embedding_size, config.hidden_size});
+  tensors["output_projection.bias"] = FloatTensor(projection_bias, {config.embedding_size});
+  if (config.output_bias && options.moments != nullptr) {
+    const Values& mean = options.moments->z_mean;
+    const Values was = TimesTransposed(table, mean, e, pool);
+    const Values through = TimesTransposed(m, mean, e, pool);
+    auto bias = tensors.at("output_bias").mutable_f32();
+    for (size_t word = 0; word < v; ++word) {
+      double is = 0;
+      for (size_t k = 0; k < e; ++k) {
+        is += factors.margins[word * e + k] > 0 ? alpha * through[k] : -alpha * through[k];
+      }
+      bias[word] += was[word] - static_cast<float>(is);
+    }
+  }
+  return result;
+}
+
+}  // namespace bitlm::trainer

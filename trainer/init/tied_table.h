@@ -1,0 +1,36 @@
+// A binary table in place of a float one that serves input and output.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/thread_pool.h"
+#include "engine/model/model.h"
+#include "trainer/init/from_model.h"
+
+namespace bitlm::trainer {
+
+// Whether to start `to` from a model of `from` the table has to be factored first.
+bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to);
+
+struct TiedTable {
+  Model model;                 // As the given one, but for a binary table.
+  std::vector<float> margins;  // [V, E] As SignFactors.
+  double error = 0;            // As SignFactors.
+};
+
+// T ~ B M, T the float tied table of `model` [V, E] and B signs (sign_factors.h). M goes into both
+// uses of the table: with x = M^T b the input side computes W_x x = (W_x M^T) b, and the logits are
+// T (P h + p) ~ B (M P h + M p). So the model is what it was, but for T - B M: of that, what falls
+// on the mean of z = P h + p goes into the output's bias where there is one. A model without an
+// output projection gets one.
+//
+// The fit counts a difference d of a row by what it does to logits and to gates: d C d^T, C the sum
+// of the moments of z (`options.moments`, if there) and of W_x^T W_x, each relative to what the
+// table itself has there. Words weigh by their counts.
+// Errors: INVALID_ARGUMENT when options.counts are not those of its words.
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+                                          ThreadPool* pool);
+
+}  // namespace bitlm::trainer
