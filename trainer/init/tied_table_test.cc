@@ -91,8 +91,9 @@ class TiedTableTest : public testing::Test {
     double sum = 0;
     for (int64_t i = 0; i < 4; ++i) {
       batcher_->Fill(i, &batch);
-      const Teacher<float> taught = teacher.Teach(batch, 1, &teacher_state);
-      network.LossAndGradient(batch, {}, 0, 1, &state, taught);
+      const Teacher<float> taught = teacher.Teach(batch, &teacher_state);
+      network.LossAndGradient(batch, {}, 0, 1, &state,
+                              {.teachers = {taught}, .weight = 1, .temperature = 1});
       network.embedding().ClearGradient();
       sum += network.distillation_loss();
     }
