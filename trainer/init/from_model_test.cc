@@ -290,7 +290,7 @@ TEST_F(FromModelTest, MomentsAreThoseOfTheInputsAndBringGatesCloser) {
   Batch batch;
   for (int64_t i = 0; i < 5; ++i) {
     batcher.Fill(i, &batch);
-    const float* z = lstm->Teach(batch, 1, &state).z;
+    const float* z = lstm->Teach(batch, &state).z;
     for (size_t r = 0; r < batch.inputs.size(); ++r) {
       const float* row = lstm->embedding().table().value.data() + batch.inputs[r] * kHidden;
       for (size_t a = 0; a < kHidden; ++a) {
