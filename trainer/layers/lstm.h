@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "trainer/layers/activation_quantization.h"
 #include "trainer/layers/lstm_cell.h"
 #include "trainer/layers/parameter.h"
 
@@ -72,6 +73,9 @@ class LstmLayer {
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
   }
 
+  // Of the h_{t-1} that W_h multiplies, from now on.
+  void set_state_grid(const ActivationGrid& grid) { state_grid_ = grid; }
+
   // x [rows, inputs]; resets [T * B]; h_out [rows, H]. `state` is read and becomes the state after
   // the segment.
   void Forward(const Real* x, std::span<const uint8_t> resets, LstmState<Real>* state,
@@ -101,6 +105,7 @@ class LstmLayer {
           std::copy(h, h + hidden_, h_in);
           std::copy(c, c + hidden_, c_in);
         }
+        RoundActivationRows(state_grid_, h_in_.data() + row * hidden_, count, hidden_);
         ApplyDropoutToRows(state_dropped_, b0, h_in_.data() + row * hidden_, count, hidden_);
         backend_.SetLeftRows(h_in_.data() + row * hidden_, count, hidden_, nullptr, row, &h_left_);
         backend_.Multiply(h_left_, row, count, weight_h_.forward, 0, gate_cols,
@@ -209,6 +214,7 @@ class LstmLayer {
   Weight<Backend> weight_x_, weight_h_;
   Parameter<Real> bias_, gamma_;
   DropoutMask state_dropped_;
+  ActivationGrid state_grid_;
   std::vector<Real> exp_gamma_;
   typename Backend::Left x_left_, x_transposed_, h_left_, h_transposed_, gradient_left_;
   typename Backend::Right gradient_right_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/model/model_config.h"
+#include "trainer/layers/activation_quantization.h"
 #include "trainer/layers/activation_regularization.h"
 #include "trainer/layers/batch.h"
 #include "trainer/layers/dropout.h"
@@ -90,6 +91,9 @@ class Network {
 
   // Of every LossAndGradient from now on.
   void set_penalties(const Penalties& penalties);
+  // Whether every pass rounds the inputs of binary matrices as the engine does, to
+  // config().activation_planes; false at first.
+  void set_activation_quantization(bool on);
   // Frees gradients and what the output layer computes with. After Pack; from then on only Teach
   // may be called.
   void KeepOnlyTeaching();
@@ -142,6 +146,11 @@ class Network {
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
   }
+  // The rounding of a binary matrix's input; none of a float one's. A hidden state is rounded
+  // before dropout scales it.
+  ActivationGrid Grid(bool binary, QuantizationScale scale) const {
+    return {.planes = rounding_ && binary ? config_.activation_planes : 0, .scale = scale};
+  }
   void DropProjection(const DropoutRates& dropout, uint64_t key, Real* x) const {
     ApplyDropout(Mask(dropout.projection, dropout, key, kProjectionMask), x, used_rows_,
                  config_.embedding_size, backend_.pool());
@@ -161,6 +170,7 @@ class Network {
   PackedTeachers<Backend> packed_teachers_;  // Of the teachers, which do not change.
   bool sampling_ = false;
   bool sampled_last_ = false;
+  bool rounding_ = false;
   Penalties penalties_;
   double regularization_loss_ = 0;
 
@@ -284,6 +294,13 @@ void Network<Backend>::set_penalties(const Penalties& penalties) {
 }
 
 template <typename Backend>
+void Network<Backend>::set_activation_quantization(bool on) {
+  rounding_ = on;
+  for (auto& layer : lstm_)
+    layer->set_state_grid(Grid(layer->binary(), QuantizationScale::kHidden));
+}
+
+template <typename Backend>
 void Network<Backend>::KeepOnlyTeaching() {
   for (Parameter<Real>* p : Parameters()) p->gradient = {};
   sampled_.reset();
@@ -306,27 +323,38 @@ void Network<Backend>::ScaleLogits(Real scale) {
 template <typename Backend>
 void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key,
                                State* state) {
+  using enum QuantizationScale;
   const int64_t h = config_.hidden_size;
+  const auto round = [&](bool binary, QuantizationScale scale, Real* x, int64_t cols) {
+    RoundActivations(Grid(binary, scale), x, used_rows_, cols, backend_.pool());
+  };
   Real* first = input_projection_ ? embedded_.data() : x_[0].data();
   embedding_->Forward(batch.inputs, first, backend_.pool());
   ApplyWordDropout(WordMask(dropout, key), batch.inputs, first, config_.embedding_size,
                    backend_.pool());
   if (input_projection_) {
+    round(input_projection_->binary(), kRowMaximum, embedded_.data(), config_.embedding_size);
     input_projection_->Forward(embedded_.data(), x_[0].data());
     // The projection's bias must not reach the padding, which counts as no input at all.
     std::fill(x_[0].data() + used_rows_ * h, x_[0].data() + rows_ * h, Real(0));
   }
   for (size_t layer = 0; layer < lstm_.size(); ++layer) {
     if (layer > 0) std::copy(h_[layer - 1].begin(), h_[layer - 1].end(), x_[layer].begin());
+    round(lstm_[layer]->binary(), layer > 0 ? kHidden : kRowMaximum, x_[layer].data(),
+          lstm_[layer]->inputs());
     ApplyDropout(Mask(InputRate(dropout, layer), dropout, key, layer), x_[layer].data(), used_rows_,
                  lstm_[layer]->inputs(), backend_.pool());
     lstm_[layer]->Forward(x_[layer].data(), batch.resets, &(*state)[layer], h_[layer].data());
   }
   std::copy(h_.back().begin(), h_.back().end(), hidden_[0].begin());
+  const bool binary_table = output_->table().binary();
+  round(output_projection_ ? output_projection_->binary() : binary_table, kHidden,
+        hidden_[0].data(), h);
   ApplyDropout(Mask(dropout.output, dropout, key, lstm_.size()), hidden_[0].data(), used_rows_, h,
                backend_.pool());
   if (output_projection_) {
     output_projection_->Forward(hidden_[0].data(), projected_.data());
+    round(binary_table, kRowMaximum, projected_.data(), config_.embedding_size);
     DropProjection(dropout, key, projected_.data());
   }
   std::copy(batch.targets.begin(), batch.targets.end(), targets_.begin());

@@ -113,6 +113,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
        Choice<bool>(&r->dropout.variational, {{"true", true}, {"false", false}})},
       {"activation_regularization", Number(&r->penalties.activations.activation, 0, 1e6)},
       {"temporal_activation_regularization", Number(&r->penalties.activations.temporal, 0, 1e6)},
+      {"activation_quantization",
+       Choice<bool>(&r->activation_quantization, {{"true", true}, {"false", false}})},
       {"self_normalization.weight", Number(&r->penalties.self_normalization, 0, 1e6)},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},

@@ -52,6 +52,9 @@ struct Recipe {
                                // latent_lr_scale
   ScheduleOptions
       schedule;  // schedule (halving, linear, cosine, constant), learning_rate, …, see schedule.h
+  // activation_quantization (false, true): inputs of binary matrices are rounded in training as the
+  // engine rounds them, see activation_quantization.h.
+  bool activation_quantization = false;
   // average.decay: of the average of the weights, which is what is validated and exported, see
   // weight_average.h; 0 = the weights themselves. average.from: the part of the run without it.
   // average.patience: it begins only when validations have stopped falling for so long, see

@@ -133,6 +133,7 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
                      /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
       state_(network_.ZeroState()) {
   network_.set_penalties(recipe.penalties);
+  network_.set_activation_quantization(recipe.activation_quantization);
   if (recipe.average_decay > 0)
     average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
   total_steps_ =

@@ -3,121 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cctype>
-#include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/file.h"
 #include "engine/scoring/model_loading.h"
 #include "engine/scoring/perplexity.h"
-#include "trainer/tensor/random.h"
+#include "trainer/train/training_run_testing.h"
 
 namespace bitlm::trainer {
 namespace {
 
 using testing::HasSubstr;
-
-// Sentences of a small made-up language: each word depends on the one before.
-std::string MadeUpText(uint64_t seed, int sentences) {
-  std::string text;
-  for (int s = 0; s < sentences; ++s) {
-    uint64_t word = Combine(seed, static_cast<uint64_t>(s)) % 20;
-    const uint64_t length = 3 + Combine(seed, 5000 + static_cast<uint64_t>(s)) % 8;
-    for (uint64_t w = 0; w < length; ++w) {
-      text += (w ? " w" : "w") + std::to_string(word);
-      word = (word * 7 + 1 + Combine(seed, 90000 + w * 1000 + static_cast<uint64_t>(s)) % 2) % 20;
-    }
-    text += "\n";
-  }
-  return text;
-}
-
-// A preset, or a network with one table for input and output and a bias per word.
-std::string ModelText(const std::string& name) {
-  if (!name.starts_with("tied")) return "model.preset = " + name + "\n";
-  std::string text =
-      "model.preset = custom\nmodel.embedding_size = 24\nmodel.output_embedding = tied\n"
-      "model.output_bias = true\n";
-  const std::string kind = name == "tied" ? "float" : "binary";
-  if (kind == "binary") text += "init.gamma_output = 3\n";
-  for (const char* option : {"embedding", "recurrent", "output_projection"}) {
-    text += std::string("model.") + option + " = " + kind + "\n";
-  }
-  return text;
-}
-
-class TrainingRunTest : public testing::Test {
- protected:
-  void SetUp() override {
-    directory_ = testing::TempDir() + "/training_run_" +
-                 testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(directory_);
-    std::filesystem::create_directories(directory_);
-    ASSERT_TRUE(WriteFileAtomically(directory_ + "/train.txt", MadeUpText(1, 400)).ok());
-    ASSERT_TRUE(WriteFileAtomically(directory_ + "/valid.txt", MadeUpText(2, 60)).ok());
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  Recipe MakeRecipe(const std::string& preset, const std::string& extra = "") {
-    const std::string text =
-        "name = toy\ndata.train = " + directory_ + "/train.txt\ndata.valid = " + directory_ +
-        "/valid.txt\n" + ModelText(preset) +
-        "model.hidden_size = 32\nbatch.streams = 32\nbatch.steps = 10\nepochs = 4\n"
-        "dropout.output = 0.1\ncheckpoint_seconds = 0\n" +
-        extra;
-    absl::StatusOr<Recipe> recipe = ParseRecipe(text, "toy", {});
-    EXPECT_TRUE(recipe.ok()) << recipe.status();
-    return *std::move(recipe);
-  }
-  TrainingOptions Options(const std::string& output) {
-    return {.output = directory_ + "/" + output,
-            .threads = 2,
-            .precision = BestPrecision(),
-            .quiet = true};
-  }
-  // The least validation perplexity of a log.
-  static double LeastLogged(const std::string& path) {
-    const std::string log = *ReadFile(path);
-    EXPECT_THAT(log, HasSubstr("valid_perplexity\n"));
-    double least = 1e9;
-    for (size_t at = 0; (at = log.find('\n', at)) != std::string::npos; ++at) {
-      const size_t comma = log.rfind(',', at);
-      if (comma != std::string::npos && std::isdigit(static_cast<unsigned char>(log[comma + 1]))) {
-        least = std::min(least, std::stod(log.substr(comma + 1, at - comma - 1)));
-      }
-    }
-    return least;
-  }
-  // The arrays of a run's last checkpoint: weights, moments, states. Its header has times.
-  std::string CheckpointArrays(const std::string& output) const {
-    const std::string bytes = *ReadFile(directory_ + "/" + output + "/checkpoint.bin");
-    uint64_t header;
-    std::memcpy(&header, bytes.data() + 8, sizeof(header));
-    return bytes.substr(16 + header, bytes.size() - 16 - header - 64);
-  }
-  // A log without the columns of times.
-  std::string LogWithoutTimes(const std::string& output) const {
-    std::string kept;
-    const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
-    for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
-      std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
-      fields.erase(fields.begin() + 4);
-      fields.erase(fields.begin());
-      absl::StrAppend(&kept, absl::StrJoin(fields, ","), "\n");
-    }
-    return kept;
-  }
-  std::string directory_;
-};
 
 class TrainingRunPresetTest : public TrainingRunTest,
                               public testing::WithParamInterface<const char*> {};
@@ -188,96 +88,6 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
                          testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
-
-// log Z near 0 by the engine and in the log, for some of a short run's perplexity; the flag is in
-// the file.
-TEST_F(TrainingRunTest, SelfNormalizedModelsHaveLogZNearZero) {
-  const std::string text =
-      "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 8\n"
-      "model.output_bias = true\n";
-  for (const char* preset : {"lstm", "bllm"}) {
-    SCOPED_TRACE(preset);
-    double perplexity[2];
-    for (const bool normalized : {false, true}) {
-      const std::string output = absl::StrCat(preset, normalized);
-      auto run = TrainingRun::Create(
-          MakeRecipe(preset, text + (normalized ? "model.self_normalized = true\n"
-                                                  "self_normalization.weight = 1\n"
-                                                : "")),
-          Options(output));
-      ASSERT_TRUE(run.ok()) << run.status();
-      ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-      const auto exported = (*run)->Export();
-      ASSERT_TRUE(exported.ok()) << exported.status();
-      const auto engine = *LoadLanguageModel(*exported);
-      EXPECT_EQ(engine->config().self_normalized, normalized);
-      const auto result = *EvaluateText(*engine, *ReadTextFile(directory_ + "/valid.txt"),
-                                        ContextKind::kSentence, nullptr);
-      perplexity[normalized] = result.perplexity;
-      if (!normalized) continue;
-      EXPECT_LT(result.mean_abs_log_z, 0.15);
-      EXPECT_GT(result.mean_abs_log_z, 0);
-      const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
-      EXPECT_THAT(log, HasSubstr("valid_perplexity,valid_mean_abs_log_z\n"));
-      const double logged = std::stod(log.substr(log.rfind(',') + 1));
-      EXPECT_NEAR(logged, result.mean_abs_log_z, 0.05);
-    }
-    EXPECT_LT(perplexity[true], 1.25 * perplexity[false]);
-  }
-  const auto tuned = TrainingRun::Create(
-      MakeRecipe("lstm", "model.self_normalized = true\ntemperature = tuned\n"), Options("tuned"));
-  EXPECT_THAT(std::string(tuned.status().message()), HasSubstr("model.self_normalized"));
-}
-
-// Where the weights still swing about, their average is better.
-TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
-  const std::string text = "optimizer = sgd\nlearning_rate = 20\nschedule = constant\n";
-  double least[2];
-  for (const bool averaged : {false, true}) {
-    const std::string output = averaged ? "averaged" : "last";
-    const Recipe recipe =
-        MakeRecipe("lstm", text + (averaged ? "average.decay = 1\naverage.from = 0.5\n" : ""));
-    auto run = TrainingRun::Create(recipe, Options(output));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    least[averaged] = LeastLogged(directory_ + "/" + output + "/log.csv");
-    const auto exported = (*run)->Export();
-    ASSERT_TRUE(exported.ok()) << exported.status();
-    EXPECT_NEAR((*LoadLanguageModel(*exported))->model().metadata.valid_perplexity, least[averaged],
-                0.15 * least[averaged]);
-  }
-  EXPECT_LT(least[true], 0.98 * least[false]);
-}
-
-// Averaging begins at the first validation that is worse than an earlier one, and not before.
-TEST_F(TrainingRunTest, AveragingWaitsForItsTrigger) {
-  const std::string text =
-      "optimizer = sgd\nlearning_rate = 20\nschedule = constant\nvalidations_per_epoch = 5\n";
-  std::vector<double> logged[2];
-  for (const bool averaged : {false, true}) {
-    const std::string output = averaged ? "averaged" : "plain";
-    const Recipe recipe =
-        MakeRecipe("lstm", text + (averaged ? "average.decay = 1\naverage.patience = 1\n" : ""));
-    auto run = TrainingRun::Create(recipe, Options(output));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    const std::string log = *ReadFile(directory_ + "/" + output + "/log.csv");
-    for (const absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
-      const std::string last(line.substr(line.rfind(',') + 1));
-      if (last != "valid_perplexity") logged[averaged].push_back(std::stod(last));
-    }
-  }
-  // The validation that fires it is the last of the same weights.
-  size_t fired = 2;
-  while (fired < logged[0].size() &&
-         logged[0][fired] <=
-             *std::min_element(logged[0].begin(),
-                               logged[0].begin() + static_cast<ptrdiff_t>(fired - 1)))
-    ++fired;
-  ASSERT_LT(fired + 2, logged[0].size());
-  for (size_t i = 0; i <= fired; ++i) EXPECT_EQ(logged[0][i], logged[1][i]) << i;
-  for (size_t i = fired + 1; i < logged[0].size(); ++i) EXPECT_NE(logged[0][i], logged[1][i]) << i;
-}
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
@@ -493,41 +303,6 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
     EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
   }
-}
-
-// Two teachers, their temperature, and what else a run may be regularized with: resumed, it ends
-// with the same bytes.
-TEST_F(TrainingRunTest, LearnsFromSeveralTeachersAndGoesOn) {
-  std::string models;
-  for (const char* preset : {"lstm", "bllm"}) {
-    auto source = TrainingRun::Create(
-        MakeRecipe(preset, "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"),
-        Options(absl::StrCat("source_", preset)));
-    ASSERT_TRUE(source.ok()) << source.status();
-    ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
-    models += " " + *(*source)->Export();
-  }
-  const Recipe recipe = MakeRecipe("bllm",
-                                   "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"
-                                   "epochs = 6\ndistillation.model =" +
-                                       models +
-                                       "\ndistillation.weight = 0.9\ndistillation.temperature = 2\n"
-                                       "activation_regularization = 0.2\n"
-                                       "temporal_activation_regularization = 0.1\n"
-                                       "dropout.state = 0.1\ndropout.projection = 0.05\n");
-  auto run = TrainingRun::Create(recipe, Options("whole"));
-  ASSERT_TRUE(run.ok()) << run.status();
-  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-  EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 12.0);  // Untrained: 22.
-  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
-    TrainingOptions options = Options("parts");
-    options.stop_after_steps = 7;
-    auto part = TrainingRun::Create(recipe, options);
-    ASSERT_TRUE(part.ok()) << part.status();
-    end = *(*part)->Train();
-  }
-  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
-  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
 }
 
 TEST_F(TrainingRunTest, RefusesToGoOnWithAnotherTeacher) {
