@@ -14,5 +14,8 @@ void AddGenerateCommand(CLI::App& app, absl::Status* status);
 void AddEvalCommand(CLI::App& app, absl::Status* status);
 void AddInspectCommand(CLI::App& app, absl::Status* status);
 void AddQuantizeCommand(CLI::App& app, absl::Status* status);
+void AddCompareCommand(CLI::App& app, absl::Status* status);
+void AddSimilarityCommand(CLI::App& app, absl::Status* status);
+void AddNeighboursCommand(CLI::App& app, absl::Status* status);
 
 }  // namespace bitlm::trainer

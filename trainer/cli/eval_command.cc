@@ -8,13 +8,11 @@
 #include <string>
 #include <thread>
 
-#include "absl/strings/str_format.h"
-#include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "engine/model/tensor.h"
 #include "engine/scoring/model_loading.h"
-#include "engine/scoring/perplexity.h"
 #include "trainer/cli/commands.h"
+#include "trainer/eval/text_evaluation.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -41,16 +39,11 @@ absl::Status Eval(const EvalArguments& args) {
   } else {
     BITLM_ASSIGN_OR_RETURN(engine, LoadLanguageModel(args.model));
   }
-  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(args.text));
+  BITLM_ASSIGN_OR_RETURN(const EvaluationText text, ReadEvaluationText(args.text));
   ThreadPool pool(args.threads);
   const ContextKind context =
       args.protocol == "document" ? ContextKind::kDocument : ContextKind::kSentence;
-  const absl::StatusOr<PerplexityResult> evaluated = EvaluateText(*engine, text, context, &pool);
-  if (!evaluated.ok()) {
-    return absl::Status(evaluated.status().code(),
-                        absl::StrFormat("%s: %s", args.text, evaluated.status().message()));
-  }
-  const PerplexityResult& result = *evaluated;
+  BITLM_ASSIGN_OR_RETURN(const PerplexityResult result, Evaluate(*engine, text, context, &pool));
   if (args.json) {
     nlohmann::ordered_json out = {{"model", args.model},
                                   {"text", args.text},

@@ -18,6 +18,9 @@ int main(int argc, char** argv) {
   bitlm::trainer::AddTrainCommand(app, &status);
   bitlm::trainer::AddExportCommand(app, &status);
   bitlm::trainer::AddEvalCommand(app, &status);
+  bitlm::trainer::AddCompareCommand(app, &status);
+  bitlm::trainer::AddSimilarityCommand(app, &status);
+  bitlm::trainer::AddNeighboursCommand(app, &status);
   bitlm::trainer::AddGenerateCommand(app, &status);
   bitlm::trainer::AddInspectCommand(app, &status);
   bitlm::trainer::AddQuantizeCommand(app, &status);

@@ -1,0 +1,43 @@
+#include "trainer/eval/word_pairs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/status_matchers.h"
+
+namespace bitlm::trainer {
+namespace {
+
+TEST(WordPairsTest, TabsBlanksEmptyLinesAndCarriageReturns) {
+  ASSERT_OK_AND_ASSIGN(
+      const auto pairs,
+      ParseWordPairs("tiger\tcat\t7.35\n\n  Jerusalem  Israel 8\r\na b -1e1", "f"));
+  ASSERT_EQ(pairs.size(), 3u);
+  EXPECT_EQ(pairs[0].first, "tiger");
+  EXPECT_EQ(pairs[0].second, "cat");
+  EXPECT_EQ(pairs[0].score, 7.35);
+  EXPECT_EQ(pairs[1].first, "Jerusalem");
+  EXPECT_EQ(pairs[1].score, 8);
+  EXPECT_EQ(pairs[2].score, -10);
+}
+
+TEST(WordPairsTest, MistakesNameFileAndLine) {
+  const auto expect = [](const std::string& text, const std::string& message) {
+    EXPECT_THAT(ParseWordPairs(text, "ws.txt"),
+                StatusIs(absl::StatusCode::kInvalidArgument, message));
+  };
+  expect("a b 1\n\na b\n", "ws.txt: line 3: 2 fields; expected word1 word2 score");
+  expect("a\n", "ws.txt: line 1: 1 field; expected word1 word2 score");
+  expect("a b 1 2\n", "ws.txt: line 1: 4 fields; expected word1 word2 score");
+  expect("word1 word2 similarity\n",
+         "ws.txt: line 1: \"similarity\" is not a number; expected word1 word2 score");
+  expect("a b nan\n", "ws.txt: line 1: \"nan\" is not a number; expected word1 word2 score");
+  expect("a b inf\n", "ws.txt: line 1: \"inf\" is not a number; expected word1 word2 score");
+  expect("", "ws.txt: no word pairs");
+  expect("\n \n", "ws.txt: no word pairs");
+}
+
+}  // namespace
+}  // namespace bitlm::trainer
