@@ -63,6 +63,8 @@ class LstmLayer {
 
   // `dropped`: DropConnect of W_h in this step.
   void Pack(const DropoutMask& dropped = {}) {
+    if (weight_x_.parameter.fitted())
+      FitColumns({&weight_x_.parameter, &weight_h_.parameter}, backend_.pool());
     weight_x_.Pack(backend_);
     weight_h_.Pack(backend_, dropped);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,8 +42,16 @@ std::string MadeUpText(uint64_t seed, int sentences) {
   return text;
 }
 
-// A preset, or a network with one table for input and output and a bias per word.
-std::string ModelText(const std::string& name) {
+// A preset, or a network with one table for input and output and a bias per word; "_planes_2" and 3
+// have several planes, "_fitted" has fitted scales.
+std::string ModelText(const std::string& full_name) {
+  std::string name = full_name;
+  for (const auto& [suffix, text] : {std::pair("_planes_2", "model.bit_planes = 2\n"),
+                                     std::pair("_planes_3", "model.bit_planes = 3\n"),
+                                     std::pair("_fitted", "binary.scales = fitted\n")}) {
+    if (!name.ends_with(suffix)) continue;
+    return ModelText(name.substr(0, name.size() - std::strlen(suffix))) + text;
+  }
   if (!name.starts_with("tied")) return "model.preset = " + name + "\n";
   std::string text =
       "model.preset = custom\nmodel.embedding_size = 24\nmodel.output_embedding = tied\n"
@@ -187,7 +196,9 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
-                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
+                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
+                                         "belm_planes_3", "bllm_planes_2", "bllm_fitted",
+                                         "tied_binary_planes_2", "tied_binary_planes_3"));
 
 // Where the weights still swing about, their average is better.
 TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
@@ -214,7 +225,8 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   for (const char* optimizer :
        {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
         "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"}) {
-    const Recipe recipe = MakeRecipe("bllm", optimizer);
+    const bool averaged = std::string_view(optimizer).find("average") != std::string_view::npos;
+    const Recipe recipe = MakeRecipe(averaged ? "tied_binary_planes_3" : "bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
     auto whole = TrainingRun::Create(recipe, Options("whole"));
@@ -352,8 +364,9 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     models[preset] = *(*source)->Export();
     ASSERT_LT(LeastLogged(directory_ + "/" + preset + "/log.csv"), 6.0);
   }
-  for (const char* preset : {"belm", "bllm", "tied_binary"}) {
-    const std::string model = models[preset == std::string("tied_binary") ? "tied" : "lstm"];
+  for (const char* preset : {"belm", "bllm", "tied_binary", "tied_binary_planes_2"}) {
+    const std::string model =
+        models[std::string_view(preset).starts_with("tied") ? "tied" : "lstm"];
     SCOPED_TRACE(preset);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
