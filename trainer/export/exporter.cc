@@ -1,6 +1,7 @@
 #include "trainer/export/exporter.h"
 
 #include <cmath>
+#include <vector>
 
 #include "engine/base/status.h"
 
@@ -30,8 +31,35 @@ Tensor MatrixTensor(bool binary, int64_t rows, int64_t cols, Value value) {
   return tensor;
 }
 
+// A [rows, cols] tensor of planes, [planes, rows, cols] where there are several; `bits(r, c)` are
+// the entry's in each plane.
+template <typename Bits>
+Tensor PlanesTensor(int planes, int64_t rows, int64_t cols, Bits bits) {
+  const int64_t bytes = (cols + 7) / 8;
+  std::vector<int64_t> shape{rows, bytes};
+  if (planes > 1) shape.insert(shape.begin(), planes);
+  Tensor tensor = MakeTensor(DType::kU8, shape);
+  auto out = tensor.mutable_u8();
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const unsigned of_planes = bits(r, c);
+      for (int p = 0; p < planes; ++p) {
+        out[static_cast<size_t>((p * rows + r) * bytes + c / 8)] |=
+            static_cast<uint8_t>((of_planes >> p & 1u) << (c % 8));
+      }
+    }
+  }
+  return tensor;
+}
+
 // The transpose: models keep [outputs, inputs].
 Tensor TransposedTensor(const Parameter<float>& p) {
+  if (p.fitted()) {
+    return PlanesTensor(p.planes, p.cols, p.rows, [&](int64_t r, int64_t c) {
+      return p.levels[p.levels.size() == 1 ? 0 : static_cast<size_t>(r)].Bits(
+          p.value[static_cast<size_t>(c * p.cols + r)]);
+    });
+  }
   return MatrixTensor(p.binary(), p.cols, p.rows, [&](int64_t r, int64_t c) {
     return p.value[static_cast<size_t>(c * p.cols + r)];
   });
@@ -56,26 +84,48 @@ Tensor ScaleTensor(const Parameter<float>& gamma, float alpha) {
   return tensor;
 }
 
+// [planes, groups], or [groups] of one plane.
+Tensor FittedScaleTensor(const Parameter<float>& p) {
+  const auto groups = static_cast<int64_t>(p.levels.size());
+  std::vector<int64_t> shape{groups};
+  if (p.planes > 1) shape.insert(shape.begin(), p.planes);
+  Tensor tensor = MakeTensor(DType::kF32, shape);
+  for (size_t plane = 0; plane < static_cast<size_t>(p.planes); ++plane) {
+    for (size_t g = 0; g < p.levels.size(); ++g)
+      tensor.mutable_f32()[plane * p.levels.size() + g] = p.levels[g].scale[plane];
+  }
+  return tensor;
+}
+
 void AddLinear(const std::string& name, LinearLayer<FastBackend>& layer, TensorMap* tensors) {
   const Parameter<float>& weight = layer.weight().parameter;
   (*tensors)[name + ".weight"] = TransposedTensor(weight);
   (*tensors)[name + ".bias"] = VectorTensor(layer.bias());
   if (layer.binary()) (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), weight.alpha);
+  if (weight.fitted()) (*tensors)[name + ".scale"] = FittedScaleTensor(weight);
 }
 
 }  // namespace
 
 absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabulary& vocabulary,
                                   const ModelMetadata& metadata) {
+  network.Pack();  // Fits what is fitted.
   TensorMap tensors;
   const Parameter<float>& table = network.embedding().table();
   const bool tied = network.embedding().tied();
   tensors["embedding.weight"] =
       tied ? TransposedTensor(table)
-           : MatrixTensor(table.binary(), table.rows, table.cols, [&](int64_t r, int64_t c) {
-               return table.value[static_cast<size_t>(r * table.cols + c)];
-             });
+      : table.fitted()
+          ? PlanesTensor(
+                table.planes, table.rows, table.cols,
+                [&](int64_t r, int64_t c) {
+                  return table.levels[0].Bits(table.value[static_cast<size_t>(r * table.cols + c)]);
+                })
+          : MatrixTensor(table.binary(), table.rows, table.cols, [&](int64_t r, int64_t c) {
+              return table.value[static_cast<size_t>(r * table.cols + c)];
+            });
   if (table.binary()) tensors["embedding.scale"] = ScalarTensor(network.embedding().Scale());
+  if (table.fitted()) tensors["embedding.scale"] = FittedScaleTensor(table);
   if (auto* layer = network.input_projection()) AddLinear("input_projection", *layer, &tensors);
   for (size_t l = 0; l < network.lstm().size(); ++l) {
     LstmLayer<FastBackend>& layer = *network.lstm()[l];
@@ -83,6 +133,8 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
     tensors[name + ".weight_x"] = TransposedTensor(layer.weight_x().parameter);
     tensors[name + ".weight_h"] = TransposedTensor(layer.weight_h().parameter);
     tensors[name + ".bias"] = VectorTensor(layer.bias());
+    if (layer.weight_x().parameter.fitted())
+      tensors[name + ".scale"] = FittedScaleTensor(layer.weight_x().parameter);
     if (layer.binary())
       tensors[name + ".scale"] = ScaleTensor(layer.gamma(), layer.weight_x().parameter.alpha);
   }
@@ -90,6 +142,7 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
   const OutputWeights<float> output = network.output().weights();
   if (!tied) tensors["output_embedding.weight"] = TransposedTensor(*output.table);
   if (output.table->binary()) tensors["output_embedding.scale"] = ScalarTensor(output.factor);
+  if (output.table->fitted()) tensors["output_embedding.scale"] = FittedScaleTensor(*output.table);
   if (output.bias != nullptr) tensors["output_bias"] = VectorTensor(*output.bias);
   return Model{.config = network.config(),
                .metadata = metadata,

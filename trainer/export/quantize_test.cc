@@ -21,8 +21,18 @@ Model FloatModel() {
   return RandomModel(config, 3);
 }
 
-TEST(QuantizeTest, EveryTensorIsThereAndRowsAreWithinHalfAStepOrClipped) {
-  const Model model = FloatModel();
+// One binary table for input and output, of three planes.
+Model TiedModel() {
+  ModelConfig config = TinyConfig("belm", 60, 9, 20);
+  config.preset = "custom";
+  config.layers = 2;
+  config.output_embedding = MatrixKind::kTied;
+  config.input_projection = MatrixKind::kNone;
+  config.bit_planes = 3;
+  return RandomModel(config, 3);
+}
+
+void ExpectQuantized(const Model& model) {
   ASSERT_OK_AND_ASSIGN(const Model quantized, QuantizeRecurrent(model));
   const std::vector<TensorSpec> specs = RequiredTensors(quantized.config);
   ASSERT_EQ(quantized.tensors.size(), specs.size());
@@ -48,6 +58,11 @@ TEST(QuantizeTest, EveryTensorIsThereAndRowsAreWithinHalfAStepOrClipped) {
       }
     }
   }
+}
+
+TEST(QuantizeTest, EveryTensorIsThereAndRowsAreWithinHalfAStepOrClipped) {
+  ExpectQuantized(FloatModel());
+  ExpectQuantized(TiedModel());
 }
 
 TEST(QuantizeTest, ARowOfZerosStaysZero) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -20,12 +22,6 @@ namespace {
 // Matrices over each other, each [inputs, outputs] as trained, with one scale by outputs.
 using Stacked = std::vector<std::pair<const Values*, Parameter<float>*>>;
 
-double MeanMagnitude(const Values& values) {
-  double sum = 0;
-  for (const float x : values) sum += std::fabs(x);
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
 // Binary ones keep their signs.
 void SetValues(const Values& values, Parameter<float>* parameter) {
   for (size_t i = 0; i < values.size(); ++i) {
@@ -36,11 +32,13 @@ void SetValues(const Values& values, Parameter<float>* parameter) {
   }
 }
 
-// Latent values whose mean magnitude is alpha / 2, from values of mean magnitude 1.
-void SetLatent(const Values& values, Parameter<float>* parameter) {
+// Latent values whose mean magnitude is alpha / 2, from values of mean magnitude 1; those with
+// fitted scales as they are, times `unit`.
+void SetLatent(const Values& values, float unit, Parameter<float>* parameter) {
   const float alpha = parameter->alpha;
   for (size_t i = 0; i < values.size(); ++i) {
-    parameter->value[i] = std::clamp(values[i] * alpha / 2, -alpha, alpha);
+    parameter->value[i] =
+        parameter->fitted() ? values[i] * unit : std::clamp(values[i] * alpha / 2, -alpha, alpha);
   }
 }
 
@@ -81,6 +79,22 @@ void FitBinary(const Stacked& matrices, const Values& moments, ThreadPool* pool,
   });
 }
 
+// The same with fitted scales: latent values.
+void FitPlanes(const Stacked& matrices, const Values& moments, ThreadPool* pool) {
+  const auto outputs = static_cast<size_t>(matrices[0].second->cols);
+  pool->ParallelFor(outputs, [&](size_t j) {
+    Values column;
+    for (const auto& [values, parameter] : matrices) {
+      for (size_t i = j; i < values->size(); i += outputs) column.push_back((*values)[i]);
+    }
+    const Values latent = FitPlanesRow(column, moments, matrices[0].second->planes);
+    size_t at = 0;
+    for (const auto& [values, parameter] : matrices) {
+      for (size_t i = j; i < values->size(); i += outputs) parameter->value[i] = latent[at++];
+    }
+  });
+}
+
 // Multiplies what a layer adds to its bias.
 void ScaleWeights(float factor, LinearLayer<FastBackend>* layer) {
   if (layer->binary()) {
@@ -100,7 +114,8 @@ absl::Status Mismatch(const char* option, std::string_view model, std::string_vi
       absl::StrFormat("%s %s, expected %s", option, std::string(model), std::string(expected)));
 }
 
-absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to) {
+// `fitted`: the scales of `to` are, so that a binary table can start from a float one's values.
+absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to, bool fitted) {
   for (const auto& [option, have, want] :
        {std::tuple("vocabulary_size", from.vocabulary_size, to.vocabulary_size),
         std::tuple("hidden_size", from.hidden_size, to.hidden_size),
@@ -113,14 +128,18 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to) {
     return Mismatch("input size of the LSTM", std::to_string(from.LstmInputSize(0)),
                     std::to_string(to.LstmInputSize(0)));
   }
-  const auto check = [](const char* option, MatrixKind table, MatrixKind layer, MatrixKind to_table,
-                        MatrixKind to_layer) {
+  if (from.bit_planes > 1 && from.bit_planes != to.bit_planes) {
+    return Mismatch("bit_planes", std::to_string(from.bit_planes), std::to_string(to.bit_planes));
+  }
+  const auto check = [fitted](const char* option, MatrixKind table, MatrixKind layer,
+                              MatrixKind to_table, MatrixKind to_layer) {
     const bool had = layer != MatrixKind::kNone, has = to_layer != MatrixKind::kNone;
     if (had && !has) return Mismatch(option, "with a linear layer", "one without");
     const bool tied = table == MatrixKind::kTied || to_table == MatrixKind::kTied;
     if (had == has || tied) {
-      return table == to_table ? absl::OkStatus()
-                               : Mismatch(option, ToString(table), ToString(to_table));
+      const bool starts = fitted && table == MatrixKind::kFloat && to_table == MatrixKind::kBinary;
+      return table == to_table || starts ? absl::OkStatus()
+                                         : Mismatch(option, ToString(table), ToString(to_table));
     }
     if (table != MatrixKind::kFloat) return Mismatch(option, ToString(table), "float");
     if (to_table == MatrixKind::kBinary) return absl::OkStatus();
@@ -151,7 +170,7 @@ class Importer {
         e_(static_cast<size_t>(network->config().embedding_size)) {}
 
   absl::StatusOr<std::string> Run() {
-    BITLM_RETURN_IF_ERROR(CheckMatches(model_.config, network_.config()));
+    BITLM_RETURN_IF_ERROR(CheckMatches(model_.config, network_.config(), network_.fitted()));
     for (const auto& [name, tensor] : model_.tensors) {
       if (!absl::StrContains(name, ".weight") || tensor.dtype != DType::kF32) continue;
       const auto values = tensor.f32();
@@ -211,6 +230,11 @@ class Importer {
     SetValues(VectorOf(model_, name + ".bias"), &lstm.bias());
     const Stacked matrices{{&x, &lstm.weight_x().parameter}, {&h, &lstm.weight_h().parameter}};
     if (!lstm.binary()) {
+      if (lstm.weight_x().parameter.fitted() && !Binary(name + ".weight_x") &&
+          options_.moments != nullptr) {
+        FitPlanes(matrices, options_.moments->lstm[l], pool_);
+        return;
+      }
       for (const auto& [values, parameter] : matrices) SetValues(*values, parameter);
       return;
     }
@@ -253,7 +277,7 @@ class Importer {
       SetValues(Transposed(values, e_), &table);
     }
     if (layer != nullptr) SetLayer("output_projection", h_, OutputMoments(), layer);
-    if (!table.binary()) return absl::OkStatus();
+    if (!table.binary()) return network_.embedding().tied() ? SetTiedRatio() : absl::OkStatus();
     // A tuned temperature is in the table's scale, which training keeps at alpha.
     BITLM_ASSIGN_OR_RETURN(const float ratio, ScaleOverAlpha("output_embedding.scale", table));
     if (layer != nullptr) {
@@ -263,6 +287,20 @@ class Importer {
     } else if (std::fabs(ratio - 1) > 1e-5f) {
       return absl::FailedPreconditionError(
           "output_embedding.scale: without output_projection the temperature has to be 1");
+    }
+    return absl::OkStatus();
+  }
+
+  // What the logits' scale of a tied binary table differs by from the input's goes into the layer.
+  absl::Status SetTiedRatio() {
+    if (model_.config.embedding != MatrixKind::kBinary) return absl::OkStatus();
+    const float ratio = model_.tensors.at("output_embedding.scale").f32()[0] /
+                        model_.tensors.at("embedding.scale").f32()[0];
+    if (network_.output_projection() != nullptr) {
+      ScaleOutputs(ratio, network_.output_projection());
+    } else if (std::fabs(ratio - 1) > 1e-5f) {
+      return absl::FailedPreconditionError(
+          "output_embedding.scale: without output_projection it has to be embedding.scale");
     }
     return absl::OkStatus();
   }
@@ -281,20 +319,22 @@ class Importer {
       return absl::InvalidArgumentError("counts: expected one for each word");
     }
     const Values weights = WordWeights(options_);
-    FactorOptions options{.binary = layer->binary(),
+    FactorOptions options{.planes = std::max(1, table->planes),
+                          .binary = layer->binary(),
                           .scale_rows = after_lstm,
                           .seed = options_.seed + (after_lstm ? 1 : 0)};
     if (layer->binary()) options.metric = metric;
     const SignFactors factors =
         FactorIntoSigns(values, weights, static_cast<int64_t>(e_), options, pool_);
     // Of the output side the table is [E, V] and the layer [H, E].
-    SetLatent(after_lstm ? Transposed(factors.margins, e_) : factors.margins, table);
+    const float unit = std::sqrt(1.0f / static_cast<float>(h_));
+    SetLatent(after_lstm ? Transposed(factors.margins, e_) : factors.margins, unit, table);
     Parameter<float>& weight = layer->weight().parameter;
     const Values m = after_lstm ? Transposed(factors.m, h_) : factors.m;
     if (!layer->binary()) {
-      for (size_t i = 0; i < m.size(); ++i) weight.value[i] = m[i] / table->alpha;
+      for (size_t i = 0; i < m.size(); ++i) weight.value[i] = m[i] / unit;
     } else {
-      SetLatent(m, &weight);
+      SetLatent(m, unit, &weight);
       for (size_t j = 0; j < factors.scale.size(); ++j) {
         layer->gamma().value[j] = std::log(factors.scale[j] / (table->alpha * weight.alpha));
       }
@@ -310,7 +350,9 @@ class Importer {
     const Values values = Transposed(Matrix(name + ".weight", name + ".scale", inputs), inputs);
     Parameter<float>& weight = layer->weight().parameter;
     SetValues(VectorOf(model_, name + ".bias"), &layer->bias());
-    if (!layer->binary()) {
+    if (weight.fitted() && !Binary(name + ".weight") && moments != nullptr) {
+      FitPlanes({{&values, &weight}}, *moments, pool_);
+    } else if (!layer->binary()) {
       SetValues(values, &weight);
     } else if (Binary(name + ".weight")) {
       CopyBinary({{&values, &weight}}, &layer->gamma());
@@ -338,16 +380,32 @@ std::vector<float> WordWeights(const FitOptions& options) {
   return weights;
 }
 
-void SetLatentTable(std::span<const float> margins, Network<FastBackend>* network) {
+void SetLatentTable(std::span<const float> latent, Network<FastBackend>* network) {
   Parameter<float>& table = network->embedding().table();
-  Values values(margins.begin(), margins.end());
+  Values values(latent.begin(), latent.end());
   if (network->embedding().tied()) values = Transposed(values, static_cast<size_t>(table.rows));
-  SetLatent(values, &table);
+  SetLatent(values, 1, &table);
 }
 
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,
                                                 ThreadPool* pool, Network<FastBackend>* network) {
   return Importer(model, options, pool, network).Run();
+}
+
+absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkFromModel(const Model& model,
+                                                                       NetworkShape shape,
+                                                                       const FastBackend& backend) {
+  // Planes have no unique scales: the values that they make are kept instead.
+  std::optional<Model> plain;
+  if (model.config.bit_planes > 1) plain = FloatModel(model);
+  const Model& used = plain ? *plain : model;
+  shape.softmax_samples = 0;
+  shape.fitted_scales = false;
+  auto network = std::make_unique<Network<FastBackend>>(backend, used.config, shape);
+  BITLM_RETURN_IF_ERROR(
+      InitializeFromModel(used, {.untrained = true}, backend.pool(), network.get()).status());
+  network->Pack();
+  return network;
 }
 
 }  // namespace bitlm::trainer

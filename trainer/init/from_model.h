@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,9 +28,9 @@ struct FitOptions {
 // [V] What the words weigh.
 std::vector<float> WordWeights(const FitOptions& options);
 
-// The latent values of a binary input table [V, E], tied or not, from its signs times margins of
-// mean magnitude 1.
-void SetLatentTable(std::span<const float> margins, Network<FastBackend>* network);
+// The latent values of a binary input table [V, E], tied or not: from its signs times margins of
+// mean magnitude 1, or of a table with fitted scales as they are.
+void SetLatentTable(std::span<const float> latent, Network<FastBackend>* network);
 
 // From `model`, whose options the trainer knows (CheckTrainable), and whose matrices are float or
 // stay as they are. Where the network has a binary table and a linear layer instead of the model's
@@ -39,5 +40,10 @@ void SetLatentTable(std::span<const float> margins, Network<FastBackend>* networ
 // Errors: FAILED_PRECONDITION naming option, sizes or tensor where the two do not fit.
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,
                                                 ThreadPool* pool, Network<FastBackend>* network);
+
+// `model` as a packed network that is not for training, with this shape but for its samples.
+absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkFromModel(const Model& model,
+                                                                       NetworkShape shape,
+                                                                       const FastBackend& backend);
 
 }  // namespace bitlm::trainer

@@ -16,7 +16,7 @@ void InitializeAtRandom(const InitialValues& values, uint64_t seed, Network<Fast
     for (size_t i = 0; i < p->value.size(); ++i) {
       if (vector) {
         p->value[i] = 0;
-      } else if (p->binary() || values.uniform == 0) {
+      } else if (p->binary() || p->fitted() || values.uniform == 0) {
         const auto value = static_cast<float>(deviation * GaussianAt(key, i));
         p->value[i] = p->binary() ? std::clamp(value, -p->alpha, p->alpha) : value;
       } else {

@@ -1,6 +1,8 @@
 #include "trainer/init/matrices.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace bitlm::trainer {
 
@@ -10,14 +12,18 @@ Values EffectiveMatrix(const Model& model, const std::string& matrix, const std:
   if (tensor.dtype == DType::kF32) return {tensor.f32().begin(), tensor.f32().end()};
   const auto bits = tensor.u8();
   const auto scales = model.tensors.at(scale).f32();
+  const size_t planes = tensor.shape.size() == 3 ? static_cast<size_t>(tensor.shape[0]) : 1;
+  const size_t groups = scales.size() / planes;
   const size_t bytes = (columns + 7) / 8;
-  const size_t rows = bits.size() / bytes;
+  const size_t rows = bits.size() / bytes / planes;
   Values values(rows * columns);
-  for (size_t r = 0; r < rows; ++r) {
-    const float magnitude = scales[scales.size() == 1 ? 0 : r];
-    for (size_t c = 0; c < columns; ++c) {
-      const bool plus = (bits[r * bytes + c / 8] >> (c % 8) & 1) != 0;
-      values[r * columns + c] = plus ? magnitude : -magnitude;
+  for (size_t p = 0; p < planes; ++p) {
+    for (size_t r = 0; r < rows; ++r) {
+      const float magnitude = scales[p * groups + (groups == 1 ? 0 : r)];
+      for (size_t c = 0; c < columns; ++c) {
+        const bool plus = (bits[(p * rows + r) * bytes + c / 8] >> (c % 8) & 1) != 0;
+        values[r * columns + c] += plus ? magnitude : -magnitude;
+      }
     }
   }
   return values;
@@ -37,6 +43,12 @@ Values Transposed(std::span<const float> values, size_t columns) {
   return out;
 }
 
+double MeanMagnitude(std::span<const float> values) {
+  double sum = 0;
+  for (const float x : values) sum += std::fabs(x);
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
 Values TimesTransposed(std::span<const float> a, std::span<const float> b, size_t n,
                        ThreadPool* pool) {
   const size_t rows = a.size() / n, columns = b.size() / n;
@@ -52,6 +64,54 @@ Values TimesTransposed(std::span<const float> a, std::span<const float> b, size_
     }
   });
   return out;
+}
+
+Tensor FloatTensor(std::span<const float> values, std::vector<int64_t> shape) {
+  Tensor tensor = MakeTensor(DType::kF32, std::move(shape));
+  std::copy(values.begin(), values.end(), tensor.mutable_f32().begin());
+  return tensor;
+}
+
+Model FloatModel(const Model& model) {
+  Model result{.config = model.config,
+               .metadata = model.metadata,
+               .vocabulary = model.vocabulary,
+               .tensors = {},
+               .golden = {}};
+  ModelConfig& config = result.config;
+  const bool tied = config.output_embedding == MatrixKind::kTied;
+  for (MatrixKind* kind : {&config.embedding, &config.output_embedding, &config.input_projection,
+                           &config.output_projection, &config.recurrent}) {
+    if (*kind == MatrixKind::kBinary) *kind = MatrixKind::kFloat;
+  }
+  config.bit_planes = 1;
+  for (const TensorSpec& spec : RequiredTensors(config)) {
+    const Tensor& from = model.tensors.at(spec.name);
+    const size_t dot = spec.name.rfind('.');
+    std::string scale = spec.name.substr(0, dot) + ".scale";
+    // W_x and W_h with a scale each: scale_x, scale_h.
+    if (!model.tensors.contains(scale)) scale += spec.name.substr(spec.name.size() - 2);
+    result.tensors[spec.name] =
+        from.dtype == DType::kU8 ? FloatTensor(EffectiveMatrix(model, spec.name, scale,
+                                                               static_cast<size_t>(spec.columns)),
+                                               spec.shape)
+                                 : CopyOf(from);
+  }
+  if (!tied || model.config.embedding != MatrixKind::kBinary) return result;
+  // The table's other scale, for logits.
+  const float ratio = model.tensors.at("output_embedding.scale").f32()[0] /
+                      model.tensors.at("embedding.scale").f32()[0];
+  if (config.output_projection != MatrixKind::kNone) {
+    for (const char* name : {"output_projection.weight", "output_projection.bias"}) {
+      for (float& x : result.tensors.at(name).mutable_f32()) x *= ratio;
+    }
+  } else if (ratio != 1) {
+    config.output_embedding = MatrixKind::kFloat;
+    Tensor table = CopyOf(result.tensors.at("embedding.weight"));
+    for (float& x : table.mutable_f32()) x *= ratio;
+    result.tensors["output_embedding.weight"] = std::move(table);
+  }
+  return result;
 }
 
 Tensor CopyOf(const Tensor& tensor) {

@@ -1,7 +1,9 @@
 #include "trainer/init/sign_factors.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "trainer/init/matrices.h"
 #include "trainer/tensor/random.h"
@@ -27,6 +29,65 @@ void DescendSigns(std::span<const float> gram, std::span<float> signs, std::span
       changed = true;
     }
     if (!changed) return;
+  }
+}
+
+// The same in values of planes.
+void DescendCodes(const PlaneLevels<float>& levels, std::span<const float> gram,
+                  std::span<float> codes, std::span<float> residual) {
+  constexpr int kSweeps = 8;
+  const size_t n = codes.size();
+  for (int sweep = 0; sweep < kSweeps; ++sweep) {
+    bool changed = false;
+    for (size_t k = 0; k < n; ++k) {
+      if (!(gram[k * n + k] > 0)) continue;
+      // The nearest to the minimum along this value.
+      const float best = codes[k] + residual[k] / gram[k * n + k];
+      const float change = levels.Value(best) - codes[k];
+      // Between two levels rounding could go back and forth.
+      if (std::fabs(change) <= 1e-5f * levels.level[0] + 1e-30f) continue;
+      codes[k] += change;
+      const float* row = gram.data() + k * n;
+      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
+      changed = true;
+    }
+    if (!changed) return;
+  }
+}
+
+// Where the minimum along each value is: codes + residual / diagonal.
+void Minima(std::span<const float> gram, std::span<const float> codes,
+            std::span<const float> residual, std::span<float> minima) {
+  const size_t n = codes.size();
+  for (size_t k = 0; k < n; ++k) {
+    const float diagonal = gram[k * n + k];
+    minima[k] = codes[k] + (diagonal > 0 ? residual[k] / diagonal : 0);
+  }
+}
+
+// Latent values from minima: what they are beyond their codes says how far a change of code is. The
+// values of a level keep it as their mean, and stay nearest to it: so a fit brings them back.
+void MakeLatent(const PlaneLevels<float>& levels, std::span<float> minima) {
+  const size_t count = size_t{1} << (levels.planes - 1);
+  std::array<double, 4> sum{}, number{};
+  const auto level_of = [&](float w) {
+    size_t k = 0;
+    while (k + 1 < count && std::fabs(w) > levels.threshold[k]) ++k;
+    return k;
+  };
+  for (const float w : minima) {
+    const size_t k = level_of(w);
+    sum[k] += std::fabs(w);
+    number[k] += 1;
+  }
+  for (float& w : minima) {
+    const size_t k = level_of(w);
+    const float level = levels.level[k];
+    const float low = k == 0 ? 0 : levels.threshold[k - 1];
+    const float high = k + 1 < count ? levels.threshold[k] : 3 * level;
+    const float moved = std::fabs(w) + level - static_cast<float>(sum[k] / number[k]);
+    w = std::copysign(std::clamp(moved, low + 0.1f * (level - low), high - 0.1f * (high - level)),
+                      w > 0 ? 1.0f : -1.0f);
   }
 }
 
@@ -90,6 +151,27 @@ void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float>
   });
 }
 
+// Gauss's elimination with pivots of the first n rows; false when they are nearly singular.
+bool Solve(int n, std::array<std::array<double, 4>, 3> a, std::array<double, 3>* x) {
+  const auto size = static_cast<size_t>(n);
+  const double unit = std::max({a[0][0], size > 1 ? a[1][1] : 0, size > 2 ? a[2][2] : 0});
+  for (size_t i = 0; i < size; ++i) {
+    size_t pivot = i;
+    for (size_t r = i + 1; r < size; ++r) {
+      if (std::fabs(a[r][i]) > std::fabs(a[pivot][i])) pivot = r;
+    }
+    std::swap(a[i], a[pivot]);
+    if (!(std::fabs(a[i][i]) > 1e-9 * unit)) return false;
+    for (size_t r = 0; r < size; ++r) {
+      if (r == i) continue;
+      const double factor = a[r][i] / a[i][i];
+      for (size_t c = i; c < 4; ++c) a[r][c] -= factor * a[i][c];
+    }
+  }
+  for (size_t i = 0; i < size; ++i) (*x)[i] = a[i][3] / a[i][i];
+  return true;
+}
+
 float Sign(float x) { return x > 0 ? 1.0f : -1.0f; }
 
 class Factorization {
@@ -106,7 +188,13 @@ class Factorization {
         signs_(rows_ * size_),
         m_(size_ * columns_),
         s_(size_ * columns_),
-        scale_(options.scale_rows ? size_ : columns_) {}
+        scale_(options.scale_rows ? size_ : columns_) {
+    constexpr size_t kValues = 1 << 16;
+    std::vector<float> gaussian(kValues);
+    for (size_t i = 0; i < kValues; ++i) gaussian[i] = static_cast<float>(GaussianAt(1, i));
+    levels_ = FitTable(options.planes, gaussian.data(), 1, static_cast<int64_t>(kValues));
+    if (options.planes == 1) SetScales<float>(std::array{1.0}, &levels_);
+  }
 
   SignFactors Run() {
     Start();
@@ -125,7 +213,10 @@ class Factorization {
       rotation[i] = static_cast<float>(GaussianAt(options_.seed, i));
     }
     signs_ = TimesTransposed(table_, rotation, columns_, pool_);
-    for (float& sign : signs_) sign = sign > 0 ? 1.0f : -1.0f;
+    double squares = 0;
+    for (const float x : signs_) squares += x * x;
+    const auto unit = static_cast<float>(std::sqrt(static_cast<double>(signs_.size()) / squares));
+    for (float& sign : signs_) sign = levels_.Value(sign * unit);
   }
 
   void FitM(bool first) {
@@ -236,14 +327,24 @@ class Factorization {
       const std::span<float> signs(signs_.data() + v * size_, size_);
       const std::span<float> residual(target.data() + v * size_, size_);
       SubtractProduct(gram, signs, residual);
-      DescendSigns(gram, signs, residual);
-      Margins(gram, signs, residual, {margins_.data() + v * size_, size_});
+      const std::span<float> margins(margins_.data() + v * size_, size_);
+      if (options_.planes > 1) {
+        DescendCodes(levels_, gram, signs, residual);
+        Minima(gram, signs, residual, margins);
+      } else {
+        DescendSigns(gram, signs, residual);
+        Margins(gram, signs, residual, margins);
+      }
     });
   }
 
   SignFactors Result() const {
-    SignFactors result{.margins = margins_, .m = m_, .scale = {}, .error = 0};
-    DivideByMeanMagnitude(&result.margins);
+    SignFactors result{.margins = margins_, .levels = levels_, .m = m_, .scale = {}, .error = 0};
+    if (options_.planes > 1) {
+      MakeLatent(levels_, result.margins);
+    } else {
+      DivideByMeanMagnitude(&result.margins);
+    }
     if (options_.binary) {
       result.m = s_;
       DivideByMeanMagnitude(&result.m);
@@ -284,6 +385,7 @@ class Factorization {
   size_t rows_, size_, columns_;
   FactorOptions options_;
   ThreadPool* pool_;
+  PlaneLevels<float> levels_;           // Of B.
   std::vector<float> signs_, margins_;  // [V, K]
   std::vector<float> m_, s_;            // [K, E]
   std::vector<float> scale_;
@@ -324,6 +426,58 @@ SignRow FitSignRow(std::span<const float> values, std::span<const float> moments
   Margins(moments, signs, residual, row.margins);
   DivideByMeanMagnitude(&row.margins);
   return row;
+}
+
+std::vector<float> FitPlanesRow(std::span<const float> values, std::span<const float> moments,
+                                int planes) {
+  const size_t n = values.size();
+  PlaneLevels<float> levels = FitTable(planes, values.data(), 1, static_cast<int64_t>(n));
+  if (!(levels.level[0] > 0)) return {values.begin(), values.end()};
+  std::vector<float> codes(n), residual(n), target(n);
+  for (size_t i = 0; i < n; ++i) codes[i] = levels.Value(values[i]);
+  SubtractProduct(moments, values, target);
+  for (float& x : target) x = -x;  // C w
+  std::vector<std::vector<float>> signs(static_cast<size_t>(planes), std::vector<float>(n));
+  for (int round = 0; round < 3; ++round) {
+    // Given the codes, the scales: (B C B^T) s = B C w.
+    std::array<std::array<double, 4>, 3> system{};
+    for (size_t p = 0; p < signs.size(); ++p) {
+      for (size_t i = 0; i < n; ++i) signs[p][i] = levels.Bits(codes[i]) >> p & 1 ? 1.0f : -1.0f;
+    }
+    for (size_t p = 0; p < signs.size(); ++p) {
+      std::vector<float> product(n);
+      SubtractProduct(moments, signs[p], product);
+      for (size_t q = 0; q < signs.size(); ++q) {
+        for (size_t i = 0; i < n; ++i) system[p][q] -= product[i] * signs[q][i];
+      }
+      for (size_t i = 0; i < n; ++i) system[p][3] += signs[p][i] * target[i];
+    }
+    std::array<double, 3> scales;
+    if (!Solve(planes, system, &scales)) break;
+    PlaneLevels<float> next = levels;
+    SetScales<float>({scales.data(), static_cast<size_t>(planes)}, &next);
+    if (!(next.level[0] > 0)) break;
+    for (size_t i = 0; i < n; ++i) {
+      float sum = 0;
+      for (size_t p = 0; p < signs.size(); ++p) sum += next.scale[p] * signs[p][i];
+      codes[i] = sum;
+    }
+    levels = next;
+    // Given the scales, the codes.
+    residual = target;
+    SubtractProduct(moments, codes, residual);
+    DescendCodes(levels, moments, codes, residual);
+  }
+  residual = target;
+  SubtractProduct(moments, codes, residual);
+  std::vector<float> latent(n);
+  Minima(moments, codes, residual, latent);
+  // Rounding apart, minima are nearest to their codes.
+  for (size_t i = 0; i < n; ++i) {
+    if (levels.Value(latent[i]) != levels.Value(codes[i])) latent[i] = codes[i];
+  }
+  MakeLatent(levels, latent);
+  return latent;
 }
 
 SignFactors FactorIntoSigns(std::span<const float> table, std::span<const float> weights,

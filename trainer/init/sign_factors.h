@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/base/thread_pool.h"
+#include "trainer/layers/planes.h"
 
 namespace bitlm::trainer {
 
@@ -20,7 +21,15 @@ struct SignRow {
 // (w - scale s) C (w - scale s)^T, `moments` C [n, n] the mean of u^T u over the inputs u.
 SignRow FitSignRow(std::span<const float> values, std::span<const float> moments);
 
+// The same with planes (planes.h): the row becomes latent values near those of the planes, from
+// which a fit without moments brings them back.
+std::vector<float> FitPlanesRow(std::span<const float> values, std::span<const float> moments,
+                                int planes);
+
 struct FactorOptions {
+  // Above 1: B is not signs, but sums of planes with the scales that are best for Gaussian values.
+  // M is float then.
+  int planes = 1;
   bool binary = false;  // M is signs times a scale, too; else float.
   // Which index of M its scale goes with, if it is binary: of its columns (the layer after an input
   // table: M = S diag(scale)), or of its rows (the layer before an output table: M = diag(scale)
@@ -35,10 +44,12 @@ struct FactorOptions {
 struct SignFactors {
   // [V, K]: signs of B, times how much worse a flipped sign would make the fit of its row, relative
   // to the table's mean; 0 = as good.
+  // Of several planes: latent values near those of B, see FitPlanesRow.
   std::vector<float> margins;
-  std::vector<float> m;      // [K, E]: M, or its signs times margins as above.
-  std::vector<float> scale;  // [E], or [K] with scale_rows, of a binary M; else empty.
-  double error = 0;          // Of the fit, by the metric, relative to the table; rows weighted.
+  PlaneLevels<float> levels;  // Of B.
+  std::vector<float> m;       // [K, E]: M, or its signs times margins as above.
+  std::vector<float> scale;   // [E], or [K] with scale_rows, of a binary M; else empty.
+  double error = 0;           // Of the fit, by the metric, relative to the table; rows weighted.
 };
 
 // T ~ B M with B in {-1, +1}: `table` [V, E] row-major, `weights` [V] > 0 of its rows in the fit of

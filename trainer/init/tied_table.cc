@@ -1,5 +1,6 @@
 #include "trainer/init/tied_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <string>
@@ -27,12 +28,6 @@ void AddRelative(const Values& table, const Values& weights, const Values& momen
   }
 }
 
-Tensor FloatTensor(const Values& values, std::vector<int64_t> shape) {
-  Tensor tensor = MakeTensor(DType::kF32, std::move(shape));
-  std::copy(values.begin(), values.end(), tensor.mutable_f32().begin());
-  return tensor;
-}
-
 Tensor PackedTensor(const Values& values, int64_t rows, int64_t columns) {
   const int64_t bytes = (columns + 7) / 8;
   Tensor tensor = MakeTensor(DType::kU8, {rows, bytes});
@@ -54,7 +49,7 @@ bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to) {
          from.hidden_size == to.hidden_size && from.vocabulary_size == to.vocabulary_size;
 }
 
-absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options, int planes,
                                           ThreadPool* pool) {
   const ModelConfig& config = model.config;
   const auto v = static_cast<size_t>(config.vocabulary_size);
@@ -77,27 +72,45 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
   if (options.moments != nullptr)
     AddRelative(table, weights, options.moments->z, e, 1, pool, &metric);
 
-  const SignFactors factors = FactorIntoSigns(table, weights, config.embedding_size,
-                                              {.metric = metric, .seed = options.seed}, pool);
-  const float alpha = std::sqrt(1.0f / static_cast<float>(h));
-  Values m = factors.m;  // [E, E]: T ~ alpha B m.
-  for (float& x : m) x /= alpha;
+  const SignFactors factors = FactorIntoSigns(
+      table, weights, config.embedding_size,
+      {.planes = std::max(1, planes), .metric = metric, .seed = options.seed}, pool);
+  // T ~ unit C m, C signs or sums of planes. What is before the LSTM of an unscaled table has to be
+  // of the size of h: one scale serves a row of W_x and W_h.
+  float unit = std::sqrt(1.0f / static_cast<float>(h));
+  if (planes > 0 && !layer) {
+    const Values w_h = EffectiveMatrix(model, "lstm.0.weight_h", "lstm.0.scale", h);
+    const double ratio =
+        MeanMagnitude(TimesTransposed(in, factors.m, e, pool)) / MeanMagnitude(w_h);
+    if (ratio > 0) unit = static_cast<float>(ratio);
+  }
+  Values m = factors.m;
+  for (float& x : m) x /= unit;
+  Values codes(v * e);
+  for (size_t i = 0; i < codes.size(); ++i)
+    codes[i] = unit * factors.levels.Value(factors.margins[i]);
 
   TiedTable result{.model = {.config = config,
                              .metadata = model.metadata,
                              .vocabulary = model.vocabulary,
                              .tensors = {},
                              .golden = {}},
-                   .margins = factors.margins,
+                   .latent = factors.margins,
                    .error = factors.error};
-  result.model.config.embedding = MatrixKind::kBinary;
   result.model.config.output_projection = MatrixKind::kFloat;
   TensorMap& tensors = result.model.tensors;
   for (const auto& [name, tensor] : model.tensors) tensors.emplace(name, CopyOf(tensor));
-  tensors["embedding.weight"] =
-      PackedTensor(factors.margins, config.vocabulary_size, config.embedding_size);
-  tensors["embedding.scale"] = FloatTensor({alpha}, {1});
-  tensors["output_embedding.scale"] = FloatTensor({alpha}, {1});
+  if (planes == 0) {
+    result.model.config.embedding = MatrixKind::kBinary;
+    tensors["embedding.weight"] =
+        PackedTensor(codes, config.vocabulary_size, config.embedding_size);
+    tensors["embedding.scale"] = FloatTensor(Values{unit}, {1});
+    tensors["output_embedding.scale"] = FloatTensor(Values{unit}, {1});
+  } else {
+    tensors["embedding.weight"] =
+        FloatTensor(codes, {config.vocabulary_size, config.embedding_size});
+    for (float& x : result.latent) x *= unit;
+  }
   tensors.erase(input + ".scale");
   tensors[input_weight] = FloatTensor(TimesTransposed(in, m, e, pool),
                                       {static_cast<int64_t>(in.size() / e), config.embedding_size});
@@ -119,9 +132,7 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
     auto bias = tensors.at("output_bias").mutable_f32();
     for (size_t word = 0; word < v; ++word) {
       double is = 0;
-      for (size_t k = 0; k < e; ++k) {
-        is += factors.margins[word * e + k] > 0 ? alpha * through[k] : -alpha * through[k];
-      }
+      for (size_t k = 0; k < e; ++k) is += codes[word * e + k] * through[k];
       bias[word] += was[word] - static_cast<float>(is);
     }
   }

@@ -15,9 +15,11 @@ namespace bitlm::trainer {
 bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to);
 
 struct TiedTable {
-  Model model;                 // As the given one, but for a binary table.
-  std::vector<float> margins;  // [V, E] As SignFactors.
-  double error = 0;            // As SignFactors.
+  // As the given one, but for a table of codes: a binary one, or for fitted scales (planes.h) a
+  // float one.
+  Model model;
+  std::vector<float> latent;  // [V, E]: for SetLatentTable.
+  double error = 0;           // As SignFactors.
 };
 
 // T ~ B M, T the float tied table of `model` [V, E] and B signs (sign_factors.h). M goes into both
@@ -28,9 +30,9 @@ struct TiedTable {
 //
 // The fit counts a difference d of a row by what it does to logits and to gates: d C d^T, C the sum
 // of the moments of z (`options.moments`, if there) and of W_x^T W_x, each relative to what the
-// table itself has there. Words weigh by their counts.
+// table itself has there. Words weigh by their counts. `planes`: of fitted scales; 0 = signs.
 // Errors: INVALID_ARGUMENT when options.counts are not those of its words.
-absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options, int planes,
                                           ThreadPool* pool);
 
 }  // namespace bitlm::trainer

@@ -121,7 +121,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
     const InputMoments moments = MeasureMoments(*batcher_, 10, &pool_, source.get());
     FitOptions options = Options();
     options.moments = &moments;
-    const auto tied = FactorTiedTable(model, options, &pool_);
+    const auto tied = FactorTiedTable(model, options, 0, &pool_);
     ASSERT_TRUE(tied.ok()) << tied.status();
     EXPECT_GT(tied->error, 0.0);
     EXPECT_LT(tied->error, 0.3);
@@ -139,7 +139,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
     ModelConfig config = tied->model.config;
     EXPECT_EQ(config.output_projection, MatrixKind::kFloat);
     auto start = From(tied->model, config, Options());
-    SetLatentTable(tied->margins, start.get());
+    SetLatentTable(tied->latent, start.get());
     start->Pack();
     const double divergence = Divergence(*teacher, *start) - entropy;
     EXPECT_LT(divergence, 0.6 * naive_divergence);
@@ -158,7 +158,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
 TEST_F(TiedTableTest, MarginsBecomeLatentValuesOfTheSameSigns) {
   auto source = FloatNetwork(MatrixKind::kFloat);
   const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
-  const auto tied = FactorTiedTable(model, Options(), &pool_);
+  const auto tied = FactorTiedTable(model, Options(), 0, &pool_);
   ASSERT_TRUE(tied.ok()) << tied.status();
   for (const TensorSpec& spec : RequiredTensors(tied->model.config)) {
     ASSERT_TRUE(tied->model.tensors.contains(spec.name)) << spec.name;
@@ -169,7 +169,7 @@ TEST_F(TiedTableTest, MarginsBecomeLatentValuesOfTheSameSigns) {
   auto network = From(tied->model, tied->model.config, Options());
   const Parameter<float>& table = network->embedding().table();
   const Values before(table.value.begin(), table.value.end());
-  SetLatentTable(tied->margins, network.get());
+  SetLatentTable(tied->latent, network.get());
   double mean = 0;
   for (size_t i = 0; i < before.size(); ++i) {
     ASSERT_EQ(before[i] > 0, table.value[i] > 0) << i;
@@ -188,7 +188,7 @@ TEST_F(TiedTableTest, IsNeededForAFloatTableThatBecomesBinary) {
   EXPECT_FALSE(NeedsTiedTable(from, to));
   auto source = FloatNetwork(MatrixKind::kFloat);
   const auto tied =
-      FactorTiedTable(*ExportModel(*source, SomeWords(), ModelMetadata{}), {}, &pool_);
+      FactorTiedTable(*ExportModel(*source, SomeWords(), ModelMetadata{}), {}, 0, &pool_);
   EXPECT_EQ(tied.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(tied.status().message()), HasSubstr("counts"));
 }

@@ -39,7 +39,7 @@ class EmbeddingLayer {
     return gamma_.rows > 0 ? alpha * std::exp(gamma_.value[0]) : alpha;
   }
 
-  // out [tokens.size(), E].
+  // out [tokens.size(), E]. A table with fitted scales has been fitted.
   void Forward(std::span<const int32_t> tokens, Real* out, ThreadPool* pool) const {
     if (tied()) return ForwardTied(tokens, out, pool);
     const Real scale = Scale();
@@ -49,7 +49,9 @@ class EmbeddingLayer {
       for (size_t i = piece * kPiece; i < std::min(tokens.size(), (piece + 1) * kPiece); ++i) {
         const Real* row = table_.value.data() + static_cast<size_t>(tokens[i]) * size;
         Real* to = out + i * size;
-        if (table_.binary()) {
+        if (table_.fitted()) {
+          for (size_t c = 0; c < size; ++c) to[c] = table_.levels[0].Value(row[c]);
+        } else if (table_.binary()) {
           for (size_t c = 0; c < size; ++c) to[c] = row[c] > 0 ? scale : -scale;
         } else {
           std::copy(row, row + size, to);
@@ -128,7 +130,10 @@ class EmbeddingLayer {
       Real* to = out + c;
       for (size_t i = 0; i < tokens.size(); ++i) {
         const Real w = row[tokens[i]];
-        to[i * size] = !tied_->binary() ? w : w > 0 ? scale : -scale;
+        to[i * size] = tied_->fitted()    ? tied_->levels[0].Value(w)
+                       : !tied_->binary() ? w
+                       : w > 0            ? scale
+                                          : -scale;
       }
     });
   }

@@ -48,6 +48,7 @@ class LinearLayer {
   }
 
   void Pack() {
+    if (weight_.parameter.fitted()) FitColumns({&weight_.parameter}, backend_.pool());
     weight_.Pack(backend_);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
   }

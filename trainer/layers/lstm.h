@@ -68,6 +68,8 @@ class LstmLayer {
   // the cell are whole (Gal and Ghahramani 2016, section 4; Melis et al. 2018, "state" dropout).
   void Pack(const DropoutMask& dropped = {}, const DropoutMask& state_dropped = {}) {
     state_dropped_ = state_dropped;
+    if (weight_x_.parameter.fitted())
+      FitColumns({&weight_x_.parameter, &weight_h_.parameter}, backend_.pool());
     weight_x_.Pack(backend_);
     weight_h_.Pack(backend_, dropped);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);

@@ -34,6 +34,9 @@ struct NetworkShape {
   // Words of a sampled softmax (sampled_output.h), a multiple of kSampleUnit; 0, and as many as the
   // vocabulary or more = no sampling.
   int64_t softmax_samples = 0;
+  // Scales of binary matrices are fitted to their latent values (planes.h) instead of learned. With
+  // several planes they always are.
+  bool fitted_scales = false;
 };
 
 struct DropoutRates {
@@ -67,6 +70,8 @@ class Network {
 
   const ModelConfig& config() const { return config_; }
   const NetworkShape& shape() const { return shape_; }
+  // Whether binary matrices have fitted scales.
+  bool fitted() const { return config_.bit_planes > 1 || shape_.fitted_scales; }
 
   // Every parameter, in a fixed order.
   std::vector<Parameter<Real>*> Parameters();
@@ -195,7 +200,9 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   const auto buffer = [&](int64_t width) {
     return AlignedBuffer<Real>(static_cast<size_t>(rows_ * width));
   };
-  const auto binary = [](MatrixKind kind) { return kind == MatrixKind::kBinary; };
+  const int planes = fitted() ? config.bit_planes : 0;
+  const auto binary = [&](MatrixKind kind) { return kind == MatrixKind::kBinary && planes == 0; };
+  const auto fitted = [&](MatrixKind kind) { return kind == MatrixKind::kBinary && planes > 0; };
 
   const bool tied = config.output_embedding == MatrixKind::kTied;
   const bool binary_output = binary(tied ? config.embedding : config.output_embedding);
@@ -231,6 +238,19 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
     sampled_.emplace(backend, rows_, e, v, shape.softmax_samples, binary_output, alpha,
                      config.output_bias);
     sampling_ = true;
+  }
+  if (fitted(tied ? config.embedding : config.output_embedding))
+    SetFitted(planes, 1, &output_->table());
+  if (!tied && fitted(config.embedding)) SetFitted(planes, 1, &embedding_->table());
+  const auto set_fitted = [&](Weight<Backend>& weight) {
+    SetFitted(planes, weight.parameter.cols, &weight.parameter);
+  };
+  if (fitted(config.input_projection)) set_fitted(input_projection_->weight());
+  if (fitted(config.output_projection)) set_fitted(output_projection_->weight());
+  for (auto& layer : lstm_) {
+    if (!fitted(config.recurrent)) continue;
+    set_fitted(layer->weight_x());
+    set_fitted(layer->weight_h());
   }
   gradient_a_ = buffer(std::max(e, h));
   gradient_b_ = buffer(std::max(e, h));
@@ -281,6 +301,8 @@ void Network<Backend>::Pack(const DropoutRates& dropout, uint64_t dropout_key) {
                         .period = shape_.streams});
   }
   if (output_projection_) output_projection_->Pack();
+  if (output_->table().fitted()) FitTable(&output_->table());
+  if (!embedding_->tied() && embedding_->table().fitted()) FitTable(&embedding_->table());
   if (!sampling_) output_->Pack();
 }
 

@@ -29,7 +29,7 @@ double LossOf(DoubleNetwork& network, const Batch& batch, const DropoutRates& dr
 void ExpectFiniteDifferences(DoubleNetwork& network, const Batch& batch,
                              const DropoutRates& dropout, size_t stride, int* nonzero) {
   for (auto* p : network.Parameters()) {
-    if (p->binary()) continue;
+    if (p->binary() || p->fitted()) continue;
     network.embedding().ClearGradient();
     LossOf(network, batch, dropout);
     const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
@@ -62,7 +62,7 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
     const Batch batch = SmallBatch(GetParam().vocabulary_size);
     int nonzero = 0;
     ExpectFiniteDifferences(network, batch, dropout, 1, &nonzero);
-    EXPECT_GT(nonzero, 40);
+    EXPECT_GT(nonzero, 30);
   }
 }
 
@@ -86,6 +86,7 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
   config.input_projection = to_float(config.input_projection);
   config.output_projection = to_float(config.output_projection);
   config.recurrent = to_float(config.recurrent);
+  config.bit_planes = 1;
   DoubleNetwork effective(backend, config, kShape);
 
   // Pairs of (binary parameter, gamma or null, float parameter).
@@ -120,13 +121,16 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
     if (twin.gamma == nullptr) return 1.0;
     return std::exp(twin.gamma->value[twin.gamma->cols == 1 ? 0 : static_cast<size_t>(column)]);
   };
+  binary.Pack();
   for (const Twin& twin : twins) {
+    const auto& levels = twin.binary->levels;
     for (int64_t i = 0; i < twin.binary->size(); ++i) {
       const auto at = static_cast<size_t>(i);
       const double w = twin.binary->value[at];
-      const double value = !twin.binary->binary() ? w
-                           : w > 0                ? twin.binary->alpha
-                                                  : -twin.binary->alpha;
+      const double value = twin.binary->fitted()    ? levels[at % levels.size()].Value(w)
+                           : !twin.binary->binary() ? w
+                           : w > 0                  ? twin.binary->alpha
+                                                    : -twin.binary->alpha;
       twin.effective->value[at] = value * factor(twin, i % twin.binary->cols);
     }
   }
@@ -319,6 +323,31 @@ TEST(SampledSoftmaxTest, TooManyTargetsFallBackToTheWholeVocabulary) {
   EXPECT_EQ(sample.words()[511], 510);
 }
 
+// The columns that are sampled are those of the effective table.
+TEST(SampledSoftmaxTest, PlanesOfATableAreSampledAsTheirValues) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  ModelConfig config = TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat);
+  config.vocabulary_size = 2500;
+  config.bit_planes = 2;
+  NetworkShape shape = kShape;
+  shape.softmax_samples = 1024;
+  DoubleNetwork planes(backend, config, shape);
+  config.embedding = MatrixKind::kFloat;
+  config.bit_planes = 1;
+  DoubleNetwork effective(backend, config, shape);
+  for (DoubleNetwork* network : {&planes, &effective}) Randomize(*network, 0.4);
+  planes.Pack();
+  auto& table = effective.output().table();
+  const double before = table.value[0];
+  for (double& w : table.value) w = planes.output().table().levels[0].Value(w);
+  ASSERT_NE(table.value[0], before);
+  const Batch batch = SmallBatch(config.vocabulary_size);
+  EXPECT_NEAR(LossOf(planes, batch, {}), LossOf(effective, batch, {}), 1e-10);
+  for (size_t i = 0; i < table.gradient.size(); ++i)
+    ASSERT_NEAR(planes.output().table().gradient[i], table.gradient[i], 1e-12) << i;
+}
+
 std::string PresetName(const testing::TestParamInfo<ModelConfig>& test) {
   std::string name = test.param.preset + "_" + std::to_string(test.param.layers) + "_" +
                      std::to_string(test.param.embedding_size);
@@ -338,6 +367,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(TiedConfig(MatrixKind::kFloat, MatrixKind::kFloat, MatrixKind::kFloat),
                     TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat),
                     TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)));
+INSTANTIATE_TEST_SUITE_P(
+    Planes, GradientTest,
+    testing::Values(Planes(2, SmallConfig("bllm")), Planes(3, SmallConfig("bllm-no-i", 2)),
+                    Planes(3, SmallConfig("belm")),
+                    Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary,
+                                         MatrixKind::kBinary))));
 
 }  // namespace
 }  // namespace bitlm::trainer

@@ -32,6 +32,12 @@ inline ModelConfig TiedConfig(MatrixKind table, MatrixKind projection, MatrixKin
   return config;
 }
 
+// Several planes to a binary matrix.
+inline ModelConfig Planes(int planes, ModelConfig config) {
+  config.bit_planes = planes;
+  return config;
+}
+
 inline constexpr NetworkShape kShape{.streams = 3, .steps = 5};
 
 // Inputs, targets with one that is not scored, and resets inside the segment.

@@ -72,7 +72,12 @@ class OutputLayer {
 
   void Pack() {
     const Encode encode = table_.binary() ? Encode::kSign : Encode::kValue;
-    backend_.SetRight(table_.value.data(), table_.cols, encode, nullptr, &forward_);
+    const Real* values = table_.value.data();
+    if (table_.fitted()) {  // The table has been fitted.
+      TakeValues(table_.levels[0], values, table_.size(), backend_.pool(), table_.effective.data());
+      values = table_.effective.data();
+    }
+    backend_.SetRight(values, table_.cols, encode, nullptr, &forward_);
     for (size_t tile = 0; tile < backward_.size(); ++tile) {
       backend_.SetRightFromColumns(forward_, static_cast<int64_t>(tile) * kTileWords,
                                    &backward_[tile]);

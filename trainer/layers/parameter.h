@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
 #include "engine/base/aligned_buffer.h"
 #include "engine/base/thread_pool.h"
 #include "trainer/layers/dropout.h"
+#include "trainer/layers/planes.h"
 #include "trainer/tensor/elementwise.h"
 
 namespace bitlm::trainer {
@@ -26,11 +28,18 @@ struct Parameter {
   // alpha of [LCY18]: a binary matrix has the values -alpha and +alpha, and its latent values are
   // kept inside [-alpha, alpha]. 0 for a float parameter.
   Real alpha = 0;
+  // Binary with fitted scales (planes.h): how many planes; 0 = not. The latent values are in the
+  // unit of the effective ones, the straight-through estimator's gradient is theirs, and levels are
+  // of the last fit: one for each column, or one for a table. alpha is 0.
+  int planes = 0;
+  std::vector<PlaneLevels<Real>> levels;
+  AlignedBuffer<Real> effective;  // Of the last fit. A table's are taken from its levels.
   // Only the rows in touched_rows (distinct) have a gradient: the input embedding.
   bool sparse = false;
   std::vector<int32_t> touched_rows;
 
   bool binary() const { return alpha > 0; }
+  bool fitted() const { return planes > 0; }
   int64_t size() const { return rows * cols; }
 };
 
@@ -46,9 +55,34 @@ Parameter<Real> MakeParameter(std::string name, int64_t rows, int64_t cols, Real
   return parameter;
 }
 
+// Makes a float parameter a binary one with fitted scales: `groups` of them.
+template <typename Real>
+void SetFitted(int planes, int64_t groups, Parameter<Real>* parameter) {
+  parameter->planes = planes;
+  parameter->levels.resize(static_cast<size_t>(groups));
+  parameter->effective = AlignedBuffer<Real>(parameter->value.size());
+}
+
+// Fits the columns of matrices over each other, which share scales. They are fitted().
+template <typename Real>
+void FitColumns(std::initializer_list<Parameter<Real>*> stacked, ThreadPool* pool) {
+  std::vector<PlaneMatrix<Real>> matrices;
+  for (Parameter<Real>* p : stacked)
+    matrices.push_back({p->value.data(), p->rows, p->effective.data()});
+  Parameter<Real>& first = **stacked.begin();
+  FitColumns<Real>(first.planes, matrices, first.cols, pool, first.levels.data());
+  for (Parameter<Real>* p : stacked) p->levels = first.levels;
+}
+
+// Fits a table as a whole. It is fitted().
+template <typename Real>
+void FitTable(Parameter<Real>* table) {
+  table->levels[0] = FitTable(table->planes, table->value.data(), table->rows, table->cols);
+}
+
 // A matrix that multiplies activations from the right: y = x W, stored as W [inputs, outputs], the
 // transpose of the papers' notation. Binary matrices enter products as exact signs; factor() has to
-// be applied to the product.
+// be applied to the product. Those with fitted scales enter as their effective values.
 template <typename Backend>
 struct Weight {
   using Real = typename Backend::Real;
@@ -66,13 +100,13 @@ struct Weight {
   // What a product with the operands is multiplied with to be a product with the matrix.
   Real factor() const { return parameter.binary() ? parameter.alpha : Real(1); }
 
-  // Makes the operands from the current values: once per step, before the forward pass. `dropped`
-  // is DropConnect (Wan et al. 2013; on recurrent matrices Merity et al. 2018, section 2): weights
-  // of the mask are 0 for this step, a binary matrix's, too. Its rows are those of `parameter`;
-  // DropGradient() completes the gradient.
+  // Makes the operands from the current values, or the last fit: once per step, before the forward
+  // pass. `dropped` is DropConnect (Wan et al. 2013; on recurrent matrices Merity et al. 2018,
+  // section 2): weights of the mask are 0 for this step, a binary matrix's, too. Its rows are those
+  // of `parameter`; DropGradient() completes the gradient.
   void Pack(const Backend& backend, const DropoutMask& dropped = {}) {
     mask_ = dropped;
-    const Real* from = parameter.value.data();
+    const Real* from = parameter.fitted() ? parameter.effective.data() : parameter.value.data();
     Encode encode = parameter.binary() ? Encode::kSign : Encode::kValue;
     if (dropped.rate > 0) {
       if (kept_.size() == 0) kept_ = AlignedBuffer<Real>(parameter.value.size());

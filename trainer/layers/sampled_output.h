@@ -112,6 +112,9 @@ class SampledOutputLayer {
       const Real* values = table->value.data() + static_cast<int64_t>(row) * table->cols;
       Real* to = part.value.data() + static_cast<int64_t>(row) * part.cols;
       for (size_t i = 0; i < words.size(); ++i) to[i] = values[words[i]];
+      if (table->fitted()) {
+        for (size_t i = 0; i < words.size(); ++i) to[i] = table->levels[0].Value(to[i]);
+      }
     });
     if (output->bias() != nullptr) {
       for (size_t i = 0; i < words.size(); ++i)

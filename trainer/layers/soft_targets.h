@@ -20,7 +20,8 @@ struct OutputWeights {
   const Parameter<Real>* bias = nullptr;  // [1, V] or null.
 };
 
-// The teacher's output layer, as far as it computes logits: of all words, or of some.
+// The teacher's output layer, as far as it computes logits: of all words, or of some. Its table has
+// no fitted scales: a teacher with such tables is a float network (init/from_model.h).
 template <typename Backend>
 class SoftTargets {
  public:

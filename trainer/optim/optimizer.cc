@@ -44,6 +44,14 @@ BITLM_CLONES void AdamUpdate(const AdamArgs& a, const float* __restrict gradient
   }
 }
 
+BITLM_CLONES void ClampEach(const float* limits, int64_t n, float* value) {
+  for (int64_t i = 0; i < n; ++i) {
+    float w = value[i];
+    w = w > limits[i] ? limits[i] : w;
+    value[i] = w < -limits[i] ? -limits[i] : w;
+  }
+}
+
 }  // namespace
 
 Optimizer::Optimizer(const OptimizerOptions& options, std::vector<Parameter<float>*> parameters,
@@ -77,10 +85,11 @@ double Optimizer::SquaresOfGradient(const Parameter<float>& parameter) const {
 void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
                        float gradient_factor) {
   Parameter<float>& p = *parameters_[index];
-  if (p.binary()) rate *= static_cast<float>(options_.latent_lr_scale);
-  const float limit = p.binary() ? p.alpha : INFINITY;
+  const bool latent = p.binary() || p.fitted();
+  if (latent) rate *= static_cast<float>(options_.latent_lr_scale);
+  const float limit = p.binary() ? p.alpha : p.levels.size() == 1 ? p.levels[0].limit : INFINITY;
   const float decay =
-      p.binary() || p.rows == 1 ? 1.0f : 1.0f - rate * static_cast<float>(options_.weight_decay);
+      latent || p.rows == 1 ? 1.0f : 1.0f - rate * static_cast<float>(options_.weight_decay);
   float* value = p.value.data() + first;
   const float* gradient = p.gradient.data() + first;
   if (options_.kind == OptimizerKind::kSgd) {
@@ -132,7 +141,19 @@ absl::Status Optimizer::Step(double learning_rate) {
           Update(index, first, std::min(kPiece, parameter.size() - first), rate, factor);
         });
   }
+  for (Parameter<float>* parameter : parameters_) LimitColumns(parameter);
   return absl::OkStatus();
+}
+
+// Latent values of matrices whose columns have limits.
+void Optimizer::LimitColumns(Parameter<float>* parameter) const {
+  if (!parameter->fitted() || parameter->levels.size() == 1) return;
+  std::vector<float> limits;
+  for (const auto& levels : parameter->levels) limits.push_back(levels.limit);
+  pool_->ParallelFor(static_cast<size_t>(parameter->rows), [&](size_t row) {
+    float* value = parameter->value.data() + static_cast<int64_t>(row) * parameter->cols;
+    ClampEach(limits.data(), parameter->cols, value);
+  });
 }
 
 }  // namespace bitlm::trainer

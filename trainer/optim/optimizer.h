@@ -28,8 +28,9 @@ struct OptimizerOptions {
 };
 
 // Owns the moments of a fixed list of parameters. Latent binary weights are clamped to [-alpha,
-// alpha] after every update ([LCY18] Algorithm 2, line 6). Sparse parameters are updated in their
-// touched rows only, moments included (lazy Adam).
+// alpha] after every update ([LCY18] Algorithm 2, line 6), those with fitted scales to the limits
+// of the last fit. Sparse parameters are updated in their touched rows only, moments included (lazy
+// Adam).
 class Optimizer {
  public:
   Optimizer(const OptimizerOptions& options, std::vector<Parameter<float>*> parameters,
@@ -50,6 +51,7 @@ class Optimizer {
   bool Clips(const Parameter<float>& parameter) const {
     return options_.clip_latent || !parameter.binary();
   }
+  void LimitColumns(Parameter<float>* parameter) const;
   void Update(size_t index, int64_t first, int64_t count, float rate, float gradient_factor);
 
   OptimizerOptions options_;

@@ -53,6 +53,35 @@ TEST(OptimizerTest, LatentBinaryWeightsStayInsideAlpha) {
   }
 }
 
+// Of fitted scales: to the limits of the last fit, by columns or of the whole table.
+TEST(OptimizerTest, LatentValuesWithFittedScalesStayInsideTheirLimits) {
+  ThreadPool pool(1);
+  for (const bool table : {false, true}) {
+    Parameter<float> matrix = MakeParameter<float>("matrix", 2, 3);
+    const float values[] = {0.1f, -0.2f, 0.3f, 0.3f, 0.4f, -0.5f};
+    std::copy_n(values, 6, matrix.value.data());
+    SetFitted(2, table ? 1 : 3, &matrix);
+    if (table) {
+      FitTable(&matrix);
+    } else {
+      FitColumns({&matrix}, &pool);
+    }
+    for (float& g : matrix.gradient.span()) g = 1;
+    matrix.gradient[1] = -1;
+    Optimizer optimizer({.clip_norm = 0, .weight_decay = 0.1}, {&matrix}, &pool);
+    ASSERT_TRUE(optimizer.Step(10).ok());
+    // Three times the mean magnitudes: 0.2, 0.3, 0.4, or 0.3.
+    EXPECT_NEAR(matrix.value[0], table ? -0.9 : -0.6, 1e-6);
+    EXPECT_NEAR(matrix.value[1], 0.9, 1e-6);
+    EXPECT_NEAR(matrix.value[2], table ? -0.9 : -1.2, 1e-6);
+    EXPECT_EQ(matrix.value[3], matrix.value[0]);
+    // A small step moves them, and they do not decay.
+    const float before = matrix.value[1];
+    ASSERT_TRUE(optimizer.Step(-0.01).ok());
+    EXPECT_NEAR(matrix.value[1], std::min(before - 0.01f, before), 1e-6);
+  }
+}
+
 TEST(OptimizerTest, ClipsByTheJointNorm) {
   ThreadPool pool(1);
   Parameters free, clipped;

@@ -102,6 +102,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"batch.steps", Integer(&r->shape.steps, 1, 4096)},
       {"softmax.samples", Integer(&r->shape.softmax_samples, 0, kMany)},
       {"softmax.sampled_part", Number(&r->sampled_part, 0, 1)},
+      {"binary.scales",
+       Choice<bool>(&r->shape.fitted_scales, {{"learned", false}, {"fitted", true}})},
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
@@ -331,7 +333,6 @@ absl::Status CheckTrainable(const ModelConfig& config) {
                       config.output_projection == MatrixKind::kBinary;
   for (const auto& [set, name] :
        {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
-        std::pair(config.bit_planes != 1, "bit_planes"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),
         std::pair(config.head != HeadKind::kLanguageModel, "head"),

@@ -41,6 +41,8 @@ struct Recipe {
   int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
   ModelConfig model;        // model.preset first, then model.<option of config.json>
   NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
+                            // binary.scales (learned, fitted): of binary matrices, see
+                            // layers/planes.h; with model.bit_planes above 1 always fitted
   DropoutRates dropout;     // dropout.input, .hidden, .output, .projection, .words, .recurrent,
                             // .state, .variational (true, false), see network.h
   // activation_regularization (0), temporal_activation_regularization (0): see

@@ -62,7 +62,7 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
   config.recurrent = MatrixKind::kBinary;
   config.bit_planes = 2;
-  EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(CheckTrainable(config).ok());
 }
 
 TEST(RecipeTest, IncludesStandForTheirLines) {

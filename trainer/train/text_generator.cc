@@ -49,9 +49,9 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   BITLM_RETURN_IF_ERROR(CheckTrainable(model.config));
   const FastBackend backend(options.precision, pool);
   const int64_t streams = options.streams;
-  Network<FastBackend> network(backend, model.config, {.streams = streams, .steps = 1});
-  BITLM_RETURN_IF_ERROR(InitializeFromModel(model, {.untrained = true}, pool, &network).status());
-  network.Pack();
+  BITLM_ASSIGN_OR_RETURN(const auto made,
+                         NetworkFromModel(model, {.streams = streams, .steps = 1}, backend));
+  Network<FastBackend>& network = *made;
   const OutputWeights<float> weights = network.output().weights();
   const int64_t vocabulary = weights.table->cols;
   SoftTargets<FastBackend> output(backend, streams, weights.table->rows, vocabulary);

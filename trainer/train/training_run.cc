@@ -52,10 +52,12 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     return absl::InvalidArgumentError("learning_rate: has to be above 0");
   }
   if (recipe.tune_temperature && sized.model.output_embedding == MatrixKind::kTied &&
-      sized.model.embedding == MatrixKind::kFloat &&
+      (sized.model.embedding == MatrixKind::kFloat || sized.shape.fitted_scales ||
+       sized.model.bit_planes > 1) &&
       sized.model.output_projection == MatrixKind::kNone) {
     return absl::InvalidArgumentError(
-        "temperature: \"tuned\" needs an output_projection where a float table is tied");
+        "temperature: \"tuned\" needs an output_projection where a table without a scale of its "
+        "own is tied");
   }
   if (recipe.tune_temperature && sized.model.self_normalized) {
     return absl::InvalidArgumentError(

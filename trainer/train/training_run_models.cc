@@ -51,14 +51,15 @@ absl::Status TrainingRun::Initialize() {
     return absl::OkStatus();
   };
   // A tied table first, so that what follows is fitted to the inputs that the signs make.
-  std::vector<float> margins;
+  std::vector<float> latent;
+  const int planes = network_.fitted() ? recipe_.model.bit_planes : 0;
   if (NeedsTiedTable(model->config, recipe_.model)) {
     BITLM_RETURN_IF_ERROR(measure());
-    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options, &pool_));
+    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options, planes, &pool_));
     if (!options_.quiet) {
       std::fprintf(stderr, "embedding: fitted by signs, but for %.1f %%\n", 100 * tied.error);
     }
-    margins = std::move(tied.margins);
+    latent = std::move(tied.latent);
     model = std::make_shared<const Model>(std::move(tied.model));
   }
   if (recipe_.model.recurrent == MatrixKind::kBinary ||
@@ -71,7 +72,7 @@ absl::Status TrainingRun::Initialize() {
         report.status().code(),
         absl::StrFormat("init.model: %s: %s", recipe_.initial_model, report.status().message()));
   }
-  if (!margins.empty()) SetLatentTable(margins, &network_);
+  if (!latent.empty()) SetLatentTable(latent, &network_);
   if (!options_.quiet) std::fprintf(stderr, "%s", report->c_str());
   return absl::OkStatus();
 }
@@ -83,13 +84,7 @@ void TrainingRun::CenterLogZ() {
 }
 
 absl::StatusOr<std::unique_ptr<Network<FastBackend>>> TrainingRun::NetworkOf(const Model& model) {
-  NetworkShape shape = recipe_.shape;
-  shape.softmax_samples = 0;
-  auto network = std::make_unique<Network<FastBackend>>(backend_, model.config, shape);
-  BITLM_RETURN_IF_ERROR(
-      InitializeFromModel(model, {.untrained = true}, &pool_, network.get()).status());
-  network->Pack();
-  return network;
+  return NetworkFromModel(model, recipe_.shape, backend_);
 }
 
 absl::Status TrainingRun::MakeTeachers() {

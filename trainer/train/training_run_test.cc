@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/strings/str_split.h"
@@ -87,7 +88,9 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
-                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
+                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
+                                         "belm_planes_3", "bllm_planes_2", "bllm_fitted",
+                                         "tied_binary_planes_2", "tied_binary_planes_3"));
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
@@ -97,7 +100,8 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
         "optimizer = adam\nadam.beta1 = 0\nlearning_rate = 0.03\nschedule = cosine\n"
         "clip_latent = false\nvalidations_per_epoch = 5\naverage.decay = 1\n"
         "average.patience = 1\n"}) {
-    const Recipe recipe = MakeRecipe("bllm", optimizer);
+    const bool averaged = std::string_view(optimizer).find("average") != std::string_view::npos;
+    const Recipe recipe = MakeRecipe(averaged ? "tied_binary_planes_3" : "bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
     auto whole = TrainingRun::Create(recipe, Options("whole"));
@@ -272,8 +276,9 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     models[preset] = *(*source)->Export();
     ASSERT_LT(LeastLogged(directory_ + "/" + preset + "/log.csv"), 6.0);
   }
-  for (const char* preset : {"belm", "bllm", "tied_binary"}) {
-    const std::string model = models[preset == std::string("tied_binary") ? "tied" : "lstm"];
+  for (const char* preset : {"belm", "bllm", "tied_binary", "tied_binary_planes_2"}) {
+    const std::string model =
+        models[std::string_view(preset).starts_with("tied") ? "tied" : "lstm"];
     SCOPED_TRACE(preset);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -36,8 +37,16 @@ inline std::string MadeUpText(uint64_t seed, int sentences) {
   return text;
 }
 
-// A preset, or a network with one table for input and output and a bias per word.
-inline std::string ModelText(const std::string& name) {
+// A preset, or a network with one table for input and output and a bias per word; "_planes_2" and 3
+// have several planes, "_fitted" has fitted scales.
+inline std::string ModelText(const std::string& full_name) {
+  std::string name = full_name;
+  for (const auto& [suffix, text] : {std::pair("_planes_2", "model.bit_planes = 2\n"),
+                                     std::pair("_planes_3", "model.bit_planes = 3\n"),
+                                     std::pair("_fitted", "binary.scales = fitted\n")}) {
+    if (!name.ends_with(suffix)) continue;
+    return ModelText(name.substr(0, name.size() - std::strlen(suffix))) + text;
+  }
   if (!name.starts_with("tied")) return "model.preset = " + name + "\n";
   std::string text =
       "model.preset = custom\nmodel.embedding_size = 24\nmodel.output_embedding = tied\n"
