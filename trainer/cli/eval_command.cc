@@ -1,5 +1,5 @@
-// bitlm-train eval: perplexity of a text by the serving engine, or by the double-precision
-// reference.
+// bitlm-train eval: perplexity of a text, or accuracy of a classifier, by the serving engine or by
+// the double-precision reference.
 
 #include <algorithm>
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include "engine/model/tensor.h"
 #include "engine/scoring/model_loading.h"
 #include "trainer/cli/commands.h"
+#include "trainer/cli/eval_classifier.h"
 #include "trainer/eval/text_evaluation.h"
 
 namespace bitlm::trainer {
@@ -39,8 +40,15 @@ absl::Status Eval(const EvalArguments& args) {
   } else {
     BITLM_ASSIGN_OR_RETURN(engine, LoadLanguageModel(args.model));
   }
-  BITLM_ASSIGN_OR_RETURN(const EvaluationText text, ReadEvaluationText(args.text));
   ThreadPool pool(args.threads);
+  if (engine->config().head == HeadKind::kClassifier) {
+    if (args.protocol == "document")
+      return absl::InvalidArgumentError("--protocol document: not of a classifier");
+    return PrintClassifierEvaluation(*engine, args.model, args.text, ResidentBytes(args, *engine),
+                                     args.json, &pool);
+  }
+  if (args.protocol.empty()) return absl::InvalidArgumentError("--protocol is required");
+  BITLM_ASSIGN_OR_RETURN(const EvaluationText text, ReadEvaluationText(args.text));
   const ContextKind context =
       args.protocol == "document" ? ContextKind::kDocument : ContextKind::kSentence;
   BITLM_ASSIGN_OR_RETURN(const PerplexityResult result, Evaluate(*engine, text, context, &pool));
@@ -78,15 +86,20 @@ absl::Status Eval(const EvalArguments& args) {
 
 void AddEvalCommand(CLI::App& app, absl::Status* status) {
   CLI::App* command = app.add_subcommand(
-      "eval", "Perplexity of a text, one sentence a line, by the serving engine");
+      "eval",
+      "Perplexity of a text, one sentence a line, or accuracy of a classifier on labelled text, by "
+      "the serving engine");
   auto args = std::make_shared<EvalArguments>();
   args->threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   command->add_option("--model,-m", args->model, "Model directory")->required();
-  command->add_option("--text,-t", args->text, "Text file; .gz is decompressed")->required();
+  command
+      ->add_option("--text,-t", args->text,
+                   "Text file; of a classifier with labels or trees; .gz is decompressed")
+      ->required();
   command
       ->add_option("--protocol,-p", args->protocol,
-                   "sentence: state zero at every line; document: carried over")
-      ->required()
+                   "sentence: state zero at every line; document: carried over. Required of a "
+                   "language model")
       ->check(CLI::IsMember({"sentence", "document"}));
   command->add_flag("--json", args->json, "JSON output");
   command->add_flag("--reference", args->reference,

@@ -1,9 +1,11 @@
 // bitlm-train inspect: what a model directory holds.
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
 
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/status.h"
 #include "engine/model/model.h"
@@ -16,12 +18,23 @@ namespace {
 // [LCY18] Table 1; 0 where it has no formula.
 double PaperBytes(const ModelConfig& c) {
   if (c.layers != 1 || c.embedding_size != c.hidden_size) return 0;
+  if (c.head != HeadKind::kLanguageModel) return 0;
   const double v = c.vocabulary_size;
   const double h = c.hidden_size;
   if (c.preset == "lstm") return 8 * v * h + 32 * h * h + 16 * h;
   if (c.preset == "belm") return 0.25 * v * h + 40 * h * h + 24 * h;
   if (c.preset == "bllm") return 0.25 * v * h + 1.25 * h * h + 48 * h;
   return 0;
+}
+
+// " 95.00 % zeros" of a pruned matrix, "" of others.
+std::string Zeros(const Tensor& tensor) {
+  if (tensor.dtype != DType::kF32 || tensor.shape.size() < 2) return "";
+  const auto values = tensor.f32();
+  const auto zeros = std::count(values.begin(), values.end(), 0.0f);
+  if (zeros == 0) return "";
+  return absl::StrFormat(" %.2f %% zeros",
+                         100.0 * static_cast<double>(zeros) / static_cast<double>(values.size()));
 }
 
 absl::Status Inspect(const std::string& directory) {
@@ -41,6 +54,7 @@ absl::Status Inspect(const std::string& directory) {
   line("hidden size H", std::to_string(c.hidden_size));
   line("embedding size E", std::to_string(c.embedding_size));
   line("vocabulary size V", std::to_string(c.vocabulary_size));
+  if (c.head == HeadKind::kClassifier) line("classes", std::to_string(c.classes));
   line("context", std::string(ToString(c.context)));
   line("normalization", std::string(ToString(c.normalization)));
   line("corpus", model->metadata.corpus);
@@ -55,10 +69,10 @@ absl::Status Inspect(const std::string& directory) {
   for (const auto& [name, tensor] : model->tensors) {
     const uint64_t bytes = static_cast<uint64_t>(tensor.elements()) * ElementBytes(tensor.dtype);
     total += bytes;
-    std::printf("%-32s %-5s %-16s %12llu\n", name.c_str(),
+    std::printf("%-32s %-5s %-16s %12llu%s\n", name.c_str(),
                 std::string(ToString(tensor.dtype)).c_str(),
                 ("[" + absl::StrJoin(tensor.shape, ", ") + "]").c_str(),
-                static_cast<unsigned long long>(bytes));
+                static_cast<unsigned long long>(bytes), Zeros(tensor).c_str());
   }
   std::printf("%-32s %-5s %-16s %12llu\n", "weight bytes", "", "",
               static_cast<unsigned long long>(total));

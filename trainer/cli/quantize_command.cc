@@ -1,4 +1,4 @@
-// bitlm-train quantize: a model with int8 recurrent matrices from a float one.
+// bitlm-train quantize: a smaller model of a trained float one, without training.
 
 #include <algorithm>
 #include <cstdio>
@@ -9,6 +9,8 @@
 #include "engine/base/status.h"
 #include "engine/base/thread_pool.h"
 #include "trainer/cli/commands.h"
+#include "trainer/export/binarize.h"
+#include "trainer/export/copy_model.h"
 #include "trainer/export/quantize.h"
 #include "trainer/train/publish.h"
 
@@ -20,22 +22,31 @@ struct QuantizeArguments {
   std::string valid;
   std::string repository;
   std::string name;
+  std::string recurrent;
+  std::string embedding;
   int activation_planes = 0;
   int threads = 1;
 };
 
 absl::Status Quantize(const QuantizeArguments& args) {
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(args.model));
-  BITLM_ASSIGN_OR_RETURN(Model quantized, QuantizeRecurrent(*model));
+  Model quantized = CopyModel(*model);
+  if (args.embedding == "sign") {
+    BITLM_ASSIGN_OR_RETURN(quantized, BinarizeEmbedding(quantized));
+  }
+  if (args.recurrent == "int8" || (args.recurrent.empty() && args.embedding.empty())) {
+    BITLM_ASSIGN_OR_RETURN(quantized, QuantizeRecurrent(quantized));
+  }
   if (!args.name.empty()) quantized.metadata.name = args.name;
   if (args.activation_planes > 0) quantized.config.activation_planes = args.activation_planes;
   const std::string directory = args.repository + "/" + quantized.metadata.name + "/1";
   const uint64_t bytes = WeightBytes(quantized.config);
   ThreadPool pool(args.threads);
-  BITLM_ASSIGN_OR_RETURN(const double perplexity,
+  const ContextKind context = quantized.config.context;
+  BITLM_ASSIGN_OR_RETURN(const TextScore score,
                          PublishModel(std::move(quantized), args.repository, args.valid, &pool));
-  std::printf("%s: perplexity of %s by the serving engine: %.4f, %llu bytes of weights (%llu)\n",
-              directory.c_str(), args.valid.c_str(), perplexity,
+  std::printf("%s: %s of %s by the serving engine, %llu bytes of weights (%llu)\n",
+              directory.c_str(), score.Description(context).c_str(), args.valid.c_str(),
               static_cast<unsigned long long>(bytes),
               static_cast<unsigned long long>(WeightBytes(model->config)));
   return absl::OkStatus();
@@ -45,10 +56,19 @@ absl::Status Quantize(const QuantizeArguments& args) {
 
 void AddQuantizeCommand(CLI::App& app, absl::Status* status) {
   CLI::App* command =
-      app.add_subcommand("quantize", "Makes a model with int8 recurrent matrices of a float one");
+      app.add_subcommand("quantize", "Makes a smaller model of a float one, without training");
   auto args = std::make_shared<QuantizeArguments>();
   args->threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   command->add_option("--model,-m", args->model, "Model directory")->required();
+  command
+      ->add_option("--recurrent", args->recurrent,
+                   "int8: recurrent matrices of int8 values; the default without --embedding")
+      ->check(CLI::IsMember({"int8"}));
+  command
+      ->add_option(
+          "--embedding", args->embedding,
+          "sign: an input table of signs, by the mean of each dimension ([LCY18] LSTM-bin)")
+      ->check(CLI::IsMember({"sign"}));
   command->add_option("--text", args->valid, "Text whose perplexity the new model states")
       ->required();
   command->add_option("--output,-o", args->repository, "Model repository: gets <name>/1")

@@ -71,6 +71,7 @@ void StreamBatcher::Fill(int64_t index, Batch* batch) const {
       batch->resets[entry] = start || offset == 0;
     }
   }
+  batch->tokens = batch->scored;
 }
 
 }  // namespace bitlm::trainer

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/model/model_config.h"
+#include "trainer/data/batcher.h"
 #include "trainer/data/corpus.h"
-#include "trainer/layers/batch.h"
 
 namespace bitlm::trainer {
 
@@ -15,20 +15,17 @@ namespace bitlm::trainer {
 //
 // kSentence: sentences in an order shuffled by (seed, epoch), one after the other without padding;
 // the state is reset at each start. kDocument: the text in its order; only the streams' starts are
-// reset. Every token is a target exactly once in an epoch. A pure function of its arguments:
-// resuming needs only the segment's number.
-class StreamBatcher {
+// reset. Every token is a target exactly once in an epoch.
+class StreamBatcher : public Batcher {
  public:
   // `shuffle` false keeps the order in kSentence too (evaluation). `corpus` must outlive the
   // batcher.
   StreamBatcher(const TokenizedCorpus& corpus, ContextKind context, int64_t streams, int64_t steps,
                 uint64_t seed, bool shuffle, TokenId end_of_sentence);
 
-  // Prepares epoch `epoch`, from 0.
-  void StartEpoch(int64_t epoch);
-  int64_t segments() const { return segments_; }
-  // Segment `index` in [0, segments()) of the current epoch.
-  void Fill(int64_t index, Batch* batch) const;
+  void StartEpoch(int64_t epoch) override;
+  int64_t segments() const override { return segments_; }
+  void Fill(int64_t index, Batch* batch) const override;
 
  private:
   const TokenizedCorpus& corpus_;

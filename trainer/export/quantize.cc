@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
+#include "trainer/export/copy_model.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -73,19 +74,9 @@ absl::StatusOr<Model> QuantizeRecurrent(const Model& model) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "recurrent: \"%s\", only \"float\" can become \"int8\"", ToString(model.config.recurrent)));
   }
-  Model result{.config = model.config,
-               .metadata = model.metadata,
-               .vocabulary = model.vocabulary,
-               .tensors = {},
-               .golden = {}};
+  Model result = CopyModel(model);
   result.config.recurrent = MatrixKind::kInt8;
-  result.metadata.valid_perplexity = 0;
   BITLM_RETURN_IF_ERROR(CheckServable(result.config));
-  for (const auto& [name, tensor] : model.tensors) {
-    Tensor copy = MakeTensor(tensor.dtype, tensor.shape);
-    std::copy(tensor.bytes.begin(), tensor.bytes.end(), copy.bytes.begin());
-    result.tensors.emplace(name, std::move(copy));
-  }
   for (int layer = 0; layer < model.config.layers; ++layer) {
     const std::string prefix = absl::StrFormat("lstm.%d.", layer);
     QuantizeMatrix(prefix + "weight_x", prefix + "scale_x", &result.tensors);

@@ -53,7 +53,7 @@ class MomentSum {
 
 }  // namespace
 
-InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool* pool,
+InputMoments MeasureMoments(Batcher& batcher, int64_t segments, ThreadPool* pool,
                             Network<FastBackend>* network) {
   const FastBackend backend(Precision::kFloat32, pool);
   const int64_t rows = network->shape().streams * network->shape().steps;

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "trainer/data/stream_batcher.h"
+#include "trainer/data/batcher.h"
 #include "trainer/layers/network.h"
 #include "trainer/tensor/fast_backend.h"
 
@@ -21,7 +21,7 @@ struct InputMoments {
 };
 
 // Over the first `segments` segments of `batcher`, without dropout. `network` has been packed.
-InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool* pool,
+InputMoments MeasureMoments(Batcher& batcher, int64_t segments, ThreadPool* pool,
                             Network<FastBackend>* network);
 
 }  // namespace bitlm::trainer

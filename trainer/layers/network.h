@@ -109,6 +109,9 @@ class Network {
 
   // Sum of -log p over the scored targets, nats. `state` is carried from segment to segment.
   double Loss(const Batch& batch, State* state);
+  // The same of a classifier, and the most probable class after each scored step; of equal ones the
+  // lowest. classes [T * B].
+  double LossAndClasses(const Batch& batch, State* state, std::vector<int32_t>* classes);
   // The same in training, and the gradients of gradient_scale * loss. `dropout_key` selects this
   // step's masks; Pack() has had the same. With teachers, whose z are of the same batch, the
   // gradients are those of the loss in soft_targets.h; a network's teachers, whose tables do not
@@ -195,6 +198,7 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   used_rows_ = shape.streams * shape.steps;
   rows_ = (used_rows_ + kPackRows - 1) / kPackRows * kPackRows;
   const int64_t e = config.embedding_size, h = config.hidden_size, v = config.vocabulary_size;
+  const int64_t outputs = config.OutputSize();
   // [LCY18] equation 8: binarized to +-sqrt(1 / H).
   const auto alpha = static_cast<Real>(std::sqrt(1.0 / static_cast<double>(h)));
   const auto buffer = [&](int64_t width) {
@@ -206,7 +210,7 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
 
   const bool tied = config.output_embedding == MatrixKind::kTied;
   const bool binary_output = binary(tied ? config.embedding : config.output_embedding);
-  output_.emplace(backend, rows_, e, v, binary_output, alpha, config.output_bias);
+  output_.emplace(backend, rows_, e, outputs, binary_output, alpha, config.output_bias);
   // A linear layer has scales of its own.
   const bool scaled = config.input_projection == MatrixKind::kNone;
   if (tied) {
@@ -234,8 +238,8 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
     projected_ = buffer(e);
   }
   static_assert(kSampleUnit == 2 * OutputLayer<Backend>::kTileWords);
-  if (shape.softmax_samples > 0 && shape.softmax_samples < v) {
-    sampled_.emplace(backend, rows_, e, v, shape.softmax_samples, binary_output, alpha,
+  if (shape.softmax_samples > 0 && shape.softmax_samples < outputs) {
+    sampled_.emplace(backend, rows_, e, outputs, shape.softmax_samples, binary_output, alpha,
                      config.output_bias);
     sampling_ = true;
   }
@@ -390,6 +394,24 @@ double Network<Backend>::Loss(const Batch& batch, State* state) {
 }
 
 template <typename Backend>
+double Network<Backend>::LossAndClasses(const Batch& batch, State* state,
+                                        std::vector<int32_t>* classes) {
+  const double loss = Loss(batch, state);
+  classes->assign(batch.targets.size(), 0);
+  std::vector<Real> best(classes->size());
+  for (int32_t c = 0; c < config_.OutputSize(); ++c) {
+    for (int32_t& target : targets_) target = target < 0 ? -1 : c;
+    output_->Loss(z(), targets_.data());
+    for (size_t r = 0; r < best.size(); ++r) {
+      if (targets_[r] < 0 || (c > 0 && output_->target_logits()[r] <= best[r])) continue;
+      best[r] = output_->target_logits()[r];
+      (*classes)[r] = c;
+    }
+  }
+  return loss;
+}
+
+template <typename Backend>
 Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, State* state) {
   Forward(batch, {}, 0, state);
   return {.z = z(), .output = output_->weights()};
@@ -411,7 +433,7 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
     while (packed_teachers_.size() < from.teachers.size()) {
       const OutputWeights<Real>& weights = from.teachers[packed_teachers_.size()].output;
       packed_teachers_.push_back(std::make_unique<SoftTargets<Backend>>(
-          backend_, rows_, weights.table->rows, config_.vocabulary_size));
+          backend_, rows_, weights.table->rows, config_.OutputSize()));
       packed_teachers_.back()->Pack(weights, from.temperature);
     }
     loss = output_->LossAndGradient(z(), targets_.data(), gradient_scale, gradient, from,

@@ -111,6 +111,8 @@ class OutputLayer {
 
   // z [rows, E]; targets [rows], negative = not scored. Returns the sum of -log p(target), nats.
   double Loss(const Real* z, const int32_t* targets) { return Run(z, targets, 0, nullptr); }
+  // Of the last pass: the logit of each scored row's target. [rows]
+  const std::vector<Real>& target_logits() const { return target_logits_; }
 
   // The same, with gradients of gradient_scale * loss: z_gradient [rows, E], and the table's. With
   // teachers, whose z is of the same rows and which are packed in `packed` with from.temperature,

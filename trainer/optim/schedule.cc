@@ -25,10 +25,10 @@ double LearningRate(const ScheduleOptions& options, const ScheduleState& state, 
   return rate;
 }
 
-bool RecordValidation(const ScheduleOptions& options, double perplexity, ScheduleState* state) {
-  const bool best = perplexity < state->best_perplexity;
+bool RecordValidation(const ScheduleOptions& options, double measure, ScheduleState* state) {
+  const bool best = measure < state->best_measure;
   if (best) {
-    state->best_perplexity = perplexity;
+    state->best_measure = measure;
     state->stale = 0;
   } else if (++state->stale >= options.patience && options.kind == ScheduleKind::kHalving) {
     state->factor *= options.decay;

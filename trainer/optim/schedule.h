@@ -27,17 +27,18 @@ struct ScheduleOptions {
 
 // What a checkpoint keeps of a schedule.
 struct ScheduleState {
-  double factor = 1;  // Halving's product so far.
-  int stale = 0;      // Validations since the best or the last halving.
-  double best_perplexity = 1e300;
+  double factor = 1;            // Halving's product so far.
+  int stale = 0;                // Validations since the best or the last halving.
+  double best_measure = 1e300;  // The least.
 };
 
 // Learning rate of step `step` (from 0) of `total_steps`.
 double LearningRate(const ScheduleOptions& options, const ScheduleState& state, int64_t step,
                     int64_t total_steps);
 
-// Records a validation; true when it is the best so far.
-bool RecordValidation(const ScheduleOptions& options, double perplexity, ScheduleState* state);
+// Records a validation, by its perplexity or another measure of which less is better; true when it
+// is the best so far.
+bool RecordValidation(const ScheduleOptions& options, double measure, ScheduleState* state);
 
 // Halving has reached its minimum: more steps change little.
 bool Finished(const ScheduleOptions& options, const ScheduleState& state);

@@ -16,6 +16,7 @@
 #include "engine/scoring/model_loading.h"
 #include "engine/scoring/perplexity.h"
 #include "trainer/tensor/random.h"
+#include "trainer/train/classifier_evaluation.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -72,8 +73,33 @@ absl::Status Replace(const std::string& draft, const std::string& target) {
 
 }  // namespace
 
-absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
-                                    const std::string& valid, ThreadPool* pool) {
+std::string TextScore::Description(ContextKind protocol) const {
+  if (accuracy) {
+    return absl::StrFormat("accuracy %.2f %%, perplexity of the classes %.4f", 100 * *accuracy,
+                           perplexity);
+  }
+  return absl::StrFormat("%s perplexity %.4f", ToString(protocol), perplexity);
+}
+
+absl::StatusOr<TextScore> ScoreText(const LanguageModel& model, const std::string& path,
+                                    ThreadPool* pool) {
+  if (model.config().head == HeadKind::kClassifier) {
+    BITLM_ASSIGN_OR_RETURN(const ClassificationResult result,
+                           EvaluateClassifier(model, path, pool));
+    return TextScore{.perplexity = result.perplexity(), .accuracy = result.accuracy()};
+  }
+  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
+  const absl::StatusOr<PerplexityResult> result =
+      EvaluateText(model, text, model.config().context, pool);
+  if (!result.ok()) {
+    return absl::Status(result.status().code(),
+                        absl::StrFormat("%s: %s", path, result.status().message()));
+  }
+  return TextScore{.perplexity = result->perplexity, .accuracy = {}};
+}
+
+absl::StatusOr<TextScore> PublishModel(Model model, const std::string& repository,
+                                       const std::string& valid, ThreadPool* pool) {
   namespace fs = std::filesystem;
   const std::string parent = repository + "/" + model.metadata.name;
   const std::string target = parent + "/1";
@@ -90,14 +116,8 @@ absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
   BITLM_RETURN_IF_ERROR(remove(draft));
   BITLM_RETURN_IF_ERROR(WriteModel(model, draft));
   BITLM_ASSIGN_OR_RETURN(const auto engine, LoadLanguageModel(draft));
-  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(valid));
-  const absl::StatusOr<PerplexityResult> result =
-      EvaluateText(*engine, text, model.config.context, pool);
-  if (!result.ok()) {
-    return absl::Status(result.status().code(),
-                        absl::StrFormat("%s: %s", valid, result.status().message()));
-  }
-  model.metadata.valid_perplexity = result->perplexity;
+  BITLM_ASSIGN_OR_RETURN(const TextScore score, ScoreText(*engine, valid, pool));
+  model.metadata.valid_perplexity = score.perplexity;
   BITLM_ASSIGN_OR_RETURN(model.golden,
                          ComputeGoldenSentences(*engine, GoldenTexts(model.vocabulary)));
 
@@ -106,7 +126,7 @@ absl::StatusOr<double> PublishModel(Model model, const std::string& repository,
   BITLM_RETURN_IF_ERROR(LoadLanguageModel(draft).status());
   BITLM_RETURN_IF_ERROR(Replace(draft, target));
   BITLM_RETURN_IF_ERROR(SyncDirectory(parent));
-  return result->perplexity;
+  return score;
 }
 
 }  // namespace bitlm::trainer

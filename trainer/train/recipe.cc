@@ -96,6 +96,9 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"data.hold_out", Integer(&r->hold_out, 2, kMany)},
       {"data.column", Integer(&r->line_format.column, 0, 1000)},
       {"data.longest_sentence", Integer(&r->line_format.longest, 0, kMany)},
+      {"data.phrases", Choice<PhraseKind>(&r->phrases, {{"sentences", PhraseKind::kSentences},
+                                                        {"distinct", PhraseKind::kDistinct},
+                                                        {"all", PhraseKind::kAll}})},
       {"data.max_tokens", Integer(&r->max_tokens, 0, kMany)},
       {"vocabulary", Integer(&r->vocabulary_size, 0, 4194304)},
       {"batch.streams", Integer(&r->shape.streams, 1, 4096)},
@@ -144,9 +147,12 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
       {"distillation.model", Files(&r->teacher_models)},
+      {"pruning.embedding", Number(&r->pruning.embedding, 0, 0.9999)},
+      {"pruning.recurrent", Number(&r->pruning.recurrent, 0, 0.9999)},
       {"distillation.weight", Number(&r->distillation_weight, 0, 1)},
       {"distillation.temperature", Number(&r->distillation_temperature, 0.1, 100)},
       {"init.model", Text(&r->initial_model)},
+      {"init.word_vectors", Text(&r->word_vectors)},
       {"init.count_power", Number(&r->initial_count_power, 0, 2)},
       {"init.uniform", Number(&r->initial.uniform, 0, 10)},
       {"init.forget_bias", Number(&r->initial.forget_bias, -10, 10)},
@@ -335,7 +341,6 @@ absl::Status CheckTrainable(const ModelConfig& config) {
        {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
         std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
         std::pair(config.activation != ActivationKind::kReal, "activation"),
-        std::pair(config.head != HeadKind::kLanguageModel, "head"),
         std::pair(config.norm != NormKind::kNone, "norm")}) {
     if (set) {
       return absl::FailedPreconditionError(

@@ -10,10 +10,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/model/model_config.h"
+#include "trainer/data/labelled_text.h"
 #include "trainer/data/line_format.h"
 #include "trainer/init/initialize.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/pruning.h"
 #include "trainer/optim/schedule.h"
 
 namespace bitlm::trainer {
@@ -36,6 +38,9 @@ struct Recipe {
   // its last n-th part (document) is the validation text; 0 = not.
   int64_t hold_out = 0;
   LineFormat line_format;  // data.column, data.longest_sentence: of data.train and data.valid
+  // data.phrases (sentences, distinct, all): of labelled trees, see labelled_text.h. A classifier's
+  // texts are labelled: model.head = classifier, model.classes.
+  PhraseKind phrases = PhraseKind::kSentences;
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
   int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
@@ -72,6 +77,10 @@ struct Recipe {
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit
+  std::string word_vectors;          // init.word_vectors: a file of them, see word_vectors.h
+  // pruning.embedding, pruning.recurrent: the part of the weights of init.model that is taken out,
+  // see pruning.h.
+  PruningRates pruning;
   // distillation.model: directories of trained models that teach this one, separated by white
   // space; distillation.weight: the share of their mean distribution in the loss;
   // distillation.temperature (1): T, see soft_targets.h. The dropout is the pupil's alone.

@@ -47,6 +47,9 @@ int32_t Draw(float* logits, int64_t count, double uniform) {
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
                           const std::function<void(std::string_view)>& write) {
   BITLM_RETURN_IF_ERROR(CheckTrainable(model.config));
+  if (model.config.head != HeadKind::kLanguageModel) {
+    return absl::FailedPreconditionError("head: \"classifier\", expected \"language_model\"");
+  }
   const FastBackend backend(options.precision, pool);
   const int64_t streams = options.streams;
   BITLM_ASSIGN_OR_RETURN(const auto made,

@@ -19,7 +19,6 @@
 #include "trainer/export/exporter.h"
 #include "trainer/train/checkpoint.h"
 #include "trainer/train/publish.h"
-#include "trainer/train/run_texts.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -28,25 +27,16 @@ double Now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-TokenizedCorpus FirstTokens(TokenizedCorpus corpus, int64_t max_tokens) {
-  if (max_tokens == 0) return corpus;
-  while (corpus.sentences() > 1 && static_cast<int64_t>(corpus.tokens.size()) > max_tokens) {
-    corpus.starts.pop_back();
-    corpus.tokens.resize(static_cast<size_t>(corpus.starts.back()));
-  }
-  return corpus;
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& recipe,
                                                                  const TrainingOptions& options) {
-  BITLM_ASSIGN_OR_RETURN(const RunTexts texts, ReadRunTexts(recipe, options.output));
-  BITLM_ASSIGN_OR_RETURN(Vocabulary vocabulary,
-                         BuildVocabulary(texts.train, recipe.vocabulary_size));
+  const Task& task = TaskOf(recipe.model.head);
+  BITLM_RETURN_IF_ERROR(task.Check(recipe));
+  BITLM_ASSIGN_OR_RETURN(RunData data, task.ReadData(recipe, options.output));
   Recipe sized = recipe;
-  sized.valid = texts.valid_path;
-  sized.model.vocabulary_size = vocabulary.size();
+  sized.valid = data.valid_path;
+  sized.model.vocabulary_size = data.vocabulary.size();
   BITLM_RETURN_IF_ERROR(CheckTrainable(sized.model));
   if (recipe.schedule.kind == ScheduleKind::kHalving && recipe.schedule.learning_rate <= 0) {
     return absl::InvalidArgumentError("learning_rate: has to be above 0");
@@ -63,6 +53,13 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     return absl::InvalidArgumentError(
         "temperature: \"tuned\" would undo what model.self_normalized trains: log Z near 0");
   }
+  const bool prunes = recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0;
+  if (prunes && recipe.initial_model.empty()) {
+    return absl::InvalidArgumentError("pruning: needs init.model, whose weights it prunes");
+  }
+  if (!recipe.word_vectors.empty() && !recipe.initial_model.empty()) {
+    return absl::InvalidArgumentError("init.word_vectors: init.model has vectors of its own");
+  }
   std::error_code error;
   if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
     return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
@@ -76,11 +73,9 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   if (!options.existing_only) {
     BITLM_ASSIGN_OR_RETURN(lock, FileLock::Acquire(options.output + "/lock"));
   }
-  TokenizedCorpus train = FirstTokens(TokenizeCorpus(texts.train, vocabulary), recipe.max_tokens);
-  Append(TokenizeCorpus(texts.synthetic, vocabulary), &train);
-  std::unique_ptr<TrainingRun> run(new TrainingRun(
-      sized, options, std::move(train), TokenizeCorpus(texts.valid, vocabulary), vocabulary));
+  std::unique_ptr<TrainingRun> run(new TrainingRun(sized, options, task, std::move(data)));
   run->lock_ = std::move(lock);
+  BITLM_ASSIGN_OR_RETURN(run->pruning_, Pruning::Create(recipe.pruning, &run->network_));
   if (options.existing_only) return run;
   BITLM_RETURN_IF_ERROR(run->MakeTeachers());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
@@ -93,6 +88,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
         run->Path("log.csv"),
         absl::StrCat(
             "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity",
+            ToAbsl(task.log_columns()),
             sized.model.self_normalized ? ",valid_mean_abs_log_z\n" : "\n")));
   }
   return run;
@@ -100,15 +96,10 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
 
 // Recipe, texts and words: what a checkpoint must have in common with the run that goes on from it.
 std::string TrainingRun::Identity() const {
-  const auto digest = [](const TokenizedCorpus& corpus) {
-    const auto bytes = [](const auto& values) {
-      return std::string_view(reinterpret_cast<const char*>(values.data()),
-                              values.size() * sizeof(values[0]));
-    };
-    return Sha256Hex(Sha256Hex(bytes(corpus.tokens)) + Sha256Hex(bytes(corpus.starts)));
-  };
   return absl::StrFormat("%s# training text %s, validation text %s, vocabulary %s\n", recipe_.text,
-                         digest(train_), digest(valid_), Sha256Hex(vocabulary_.Serialize()));
+                         DigestOf(*data_.train_text, data_.train_labels),
+                         DigestOf(*data_.valid_text, data_.valid_labels),
+                         Sha256Hex(vocabulary_.Serialize()));
 }
 
 // A run must not go on with another teacher. To export it none is needed.
@@ -117,22 +108,19 @@ std::string TrainingRun::ResumeIdentity() const {
   return absl::StrFormat("%s# teacher %s\n", Identity(), teacher_digest_);
 }
 
-TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
-                         TokenizedCorpus train, TokenizedCorpus valid, Vocabulary vocabulary)
+TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options, const Task& task,
+                         RunData data)
     : recipe_(recipe),
       options_(options),
-      train_(std::move(train)),
-      valid_(std::move(valid)),
-      vocabulary_(std::move(vocabulary)),
+      task_(task),
+      data_(std::move(data)),
+      vocabulary_(data_.vocabulary),
       pool_(options.threads),
       backend_(options.precision, &pool_),
       network_(backend_, recipe.model, recipe.shape),
       optimizer_(recipe.optimizer, network_.Parameters(), &pool_),
       average_trigger_(recipe.average_patience),
-      batcher_(train_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, recipe.seed,
-               /*shuffle=*/true, vocabulary_.end_of_sentence_id()),
-      valid_batcher_(valid_, recipe.model.context, recipe.shape.streams, recipe.shape.steps, 0,
-                     /*shuffle=*/false, vocabulary_.end_of_sentence_id()),
+      batcher_(*data_.train),
       state_(network_.ZeroState()) {
   network_.set_penalties(recipe.penalties);
   network_.set_activation_quantization(recipe.activation_quantization);
@@ -140,92 +128,6 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options,
     average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
   total_steps_ =
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
-}
-
-TrainingRun::Validation TrainingRun::Validate() {
-  network_.set_sampling(false);
-  network_.Pack();
-  Network<FastBackend>::State state = network_.ZeroState();
-  Batch batch;
-  double loss = 0, log_z = 0, abs_log_z = 0;
-  int64_t tokens = 0;
-  for (int64_t i = 0; i < valid_batcher_.segments(); ++i) {
-    valid_batcher_.Fill(i, &batch);
-    loss += network_.Loss(batch, &state);
-    log_z += network_.log_z().sum;
-    abs_log_z += network_.log_z().absolute;
-    tokens += batch.scored;
-  }
-  const auto scored = static_cast<double>(tokens);
-  return {.perplexity = std::exp(loss / scored),
-          .mean_log_z = log_z / scored,
-          .mean_abs_log_z = abs_log_z / scored};
-}
-
-// The loss is convex in the factor of the logits and close to a parabola in its logarithm: that
-// through three points has its lowest point where we need it.
-void TrainingRun::TuneTemperature() {
-  double log_scale = 0;
-  const auto loss = [&](double at) {
-    network_.ScaleLogits(static_cast<float>(std::exp(at - log_scale)));
-    log_scale = at;
-    return std::log(Validate().perplexity);
-  };
-  constexpr double kStep = 0.1;
-  const double middle = loss(0);
-  const double below = loss(-kStep);
-  const double above = loss(kStep);
-  const double curvature = below - 2 * middle + above;
-  double best = 0;
-  if (curvature > 0) {
-    best = std::clamp(kStep * (below - above) / (2 * curvature), -2 * kStep, 2 * kStep);
-  }
-  const double tuned = loss(best);
-  if (!(tuned < middle)) loss(0);
-  if (!options_.quiet) {
-    std::fprintf(stderr, "\ntemperature %.4f: valid ppl %.4f instead of %.4f\n",
-                 std::exp(-log_scale), std::exp(std::min(tuned, middle)), std::exp(middle));
-  }
-}
-
-absl::Status TrainingRun::ValidateAndLog() {
-  const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
-  // The weights that count, here and in best.bin, are the averages.
-  if (Averaging()) average_->Exchange();
-  const Validation validation = Validate();
-  const double perplexity = validation.perplexity;
-  average_trigger_.Record(perplexity);
-  const double train_perplexity =
-      recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
-  recent_loss_ = 0;
-  recent_tokens_ = 0;
-  const double epoch = static_cast<double>(step_) / static_cast<double>(batcher_.segments());
-  if (RecordValidation(recipe_.schedule, perplexity, &schedule_)) {
-    BITLM_RETURN_IF_ERROR(WriteCheckpoint(
-        Path("best.bin"),
-        {.numbers = {{"valid_perplexity", perplexity}, {"tokens", static_cast<double>(tokens_)}},
-         .arrays = WeightArrays(),
-         .identity = Identity()}));
-  }
-  if (Averaging()) average_->Exchange();
-  if (!options_.quiet) {
-    std::fprintf(stderr, "\nepoch %.2f  lr %.4g  train ppl %.2f  valid ppl %.2f  best %.2f\n",
-                 epoch, rate, train_perplexity, perplexity, schedule_.best_perplexity);
-    if (recipe_.model.self_normalized)
-      std::fprintf(stderr, "mean |log Z| %.4f\n", validation.mean_abs_log_z);
-  }
-  std::string line =
-      absl::StrFormat("%s,%.4f,%d,%d,%.1f,%.6g,%.4f,%.4f",
-                      absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone()), epoch,
-                      step_, tokens_, train_seconds_, rate, train_perplexity, perplexity);
-  if (recipe_.model.self_normalized)
-    absl::StrAppendFormat(&line, ",%.4f", validation.mean_abs_log_z);
-  line += "\n";
-  std::FILE* log = std::fopen(Path("log.csv").c_str(), "a");
-  const bool written = log != nullptr && std::fputs(line.c_str(), log) >= 0;
-  if (log == nullptr || std::fclose(log) != 0 || !written)
-    return absl::InternalError(Path("log.csv") + ": cannot write");
-  return absl::OkStatus();
 }
 
 void TrainingRun::Report() {
@@ -254,8 +156,6 @@ void TrainingRun::Report() {
 
 absl::StatusOr<TrainingEnd> TrainingRun::Train() {
   const int64_t segments = batcher_.segments();
-  // The loss is summed over time and averaged over streams, as in Zaremba et al. 2014.
-  const float scale = 1.0f / static_cast<float>(recipe_.shape.streams);
   int64_t prepared_epoch = -1;
   int64_t steps_here = 0;
   double saved_at = Now();
@@ -269,6 +169,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     }
     const double started = Now();
     batcher_.Fill(step_ % segments, &batch);
+    const float scale = task_.GradientScale(batch);
     const uint64_t dropout_key = Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_));
     network_.set_sampling(static_cast<double>(step_) <
                           recipe_.sampled_part * static_cast<double>(total_steps_));
@@ -279,6 +180,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
       return absl::InternalError(absl::StrFormat(
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
     }
+    pruning_.MaskGradients(&pool_);
     BITLM_RETURN_IF_ERROR(
         optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();
@@ -287,7 +189,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
       average_->Update();
     }
     ++step_;
-    tokens_ += batch.scored;
+    tokens_ += batch.tokens;
     recent_loss_ += loss;
     recent_tokens_ += batch.scored;
     train_seconds_ += Now() - started;
@@ -346,7 +248,7 @@ absl::Status TrainingRun::WriteState() {
                   {"average_updates", average_ ? static_cast<double>(average_->updates()) : 0.0},
                   {"schedule_factor", schedule_.factor},
                   {"schedule_stale", static_cast<double>(schedule_.stale)},
-                  {"best_perplexity", schedule_.best_perplexity},
+                  {"best_perplexity", schedule_.best_measure},
                   {"recent_loss", recent_loss_},
                   {"recent_tokens", static_cast<double>(recent_tokens_)},
                   {"bfloat16", Bfloat16() ? 1.0 : 0.0},
@@ -372,7 +274,7 @@ absl::Status TrainingRun::ReadState() {
   average_trigger_.Restore(view.numbers);
   schedule_.factor = view.numbers["schedule_factor"];
   schedule_.stale = static_cast<int>(view.numbers["schedule_stale"]);
-  schedule_.best_perplexity = view.numbers["best_perplexity"];
+  schedule_.best_measure = view.numbers["best_perplexity"];
   recent_loss_ = view.numbers["recent_loss"];
   recent_tokens_ = static_cast<int64_t>(view.numbers["recent_tokens"]);
   train_seconds_ = view.numbers["train_seconds"];
@@ -411,12 +313,11 @@ absl::StatusOr<std::string> TrainingRun::Export() {
                                 .protocol = std::string(ToString(context)),
                                 .training_tokens = static_cast<int64_t>(best.numbers["tokens"])}));
   const std::string directory = Path("models/" + recipe_.name + "/1");
-  BITLM_ASSIGN_OR_RETURN(const double perplexity,
+  BITLM_ASSIGN_OR_RETURN(const TextScore score,
                          PublishModel(std::move(model), Path("models"), recipe_.valid, &pool_));
   if (!options_.quiet) {
-    std::fprintf(stderr, "\n%s: %s perplexity of %s by the serving engine: %.4f\n",
-                 directory.c_str(), std::string(ToString(context)).c_str(), recipe_.valid.c_str(),
-                 perplexity);
+    std::fprintf(stderr, "\n%s: %s of %s by the serving engine\n", directory.c_str(),
+                 score.Description(context).c_str(), recipe_.valid.c_str());
   }
   return directory;
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,14 +14,16 @@
 #include "engine/base/file_lock.h"
 #include "engine/base/thread_pool.h"
 #include "engine/model/model.h"
-#include "trainer/data/corpus.h"
-#include "trainer/data/stream_batcher.h"
+#include "trainer/data/batcher.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/average_trigger.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/optim/pruning.h"
 #include "trainer/optim/weight_average.h"
 #include "trainer/tensor/fast_backend.h"
 #include "trainer/train/recipe.h"
+#include "trainer/train/run_data.h"
+#include "trainer/train/task.h"
 
 namespace bitlm::trainer {
 
@@ -41,7 +44,7 @@ enum class TrainingEnd { kFinished, kStopped };
 // Not thread-safe. In the output directory:
 //   recipe.txt      the recipe with its overrides; a second run with another recipe is refused
 //   checkpoint.bin  the state of the last interval; a run starts from it when it is there
-//   best.bin        the weights with the best validation perplexity
+//   best.bin        the weights with the best validation perplexity, of a classifier accuracy
 //   log.csv         one line a validation
 //   models/<name>/1 the exported model, when training has ended
 //   lock            held by the process that trains
@@ -62,8 +65,7 @@ class TrainingRun {
   absl::StatusOr<std::string> Export();
 
  private:
-  TrainingRun(const Recipe& recipe, const TrainingOptions& options, TokenizedCorpus train,
-              TokenizedCorpus valid, Vocabulary vocabulary);
+  TrainingRun(const Recipe& recipe, const TrainingOptions& options, const Task& task, RunData data);
 
   std::string Path(const std::string& name) const { return options_.output + "/" + name; }
   // The model of a recipe's key, with the words of data.train.
@@ -72,6 +74,9 @@ class TrainingRun {
   // It as a packed network.
   absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
+  // <unk>, which a vocabulary of all words leaves without training, becomes what word dropout shows.
+  void ForgetUnusedWords(std::span<const int64_t> counts);
+  absl::Status SetWordVectors(std::span<const int64_t> counts);
   absl::Status MakeTeachers();
   // What the step with this batch learns from the teachers.
   Distillation<float> Teach(const Batch& batch);
@@ -79,10 +84,6 @@ class TrainingRun {
   // the biases, which changes no probability. Of random values near 0 it is ln V (Devlin et al.
   // 2014, section 2.2).
   void CenterLogZ();
-  struct Validation {
-    double perplexity = 0;
-    double mean_log_z = 0, mean_abs_log_z = 0;  // Nats.
-  };
   Validation Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();
@@ -100,15 +101,17 @@ class TrainingRun {
   Recipe recipe_;
   TrainingOptions options_;
   std::optional<FileLock> lock_;
-  TokenizedCorpus train_, valid_;
+  const Task& task_;
+  RunData data_;
   Vocabulary vocabulary_;
   ThreadPool pool_;
   FastBackend backend_;
   Network<FastBackend> network_;
   Optimizer optimizer_;
+  Pruning pruning_;
   std::optional<WeightAverage> average_;  // Without average.decay: none.
   AverageTrigger average_trigger_;
-  StreamBatcher batcher_, valid_batcher_;
+  Batcher& batcher_;
   Network<FastBackend>::State state_;
   std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.
   std::vector<Network<FastBackend>::State> teacher_states_;

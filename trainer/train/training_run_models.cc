@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "engine/base/sha256.h"
@@ -11,6 +12,7 @@
 #include "trainer/init/from_model.h"
 #include "trainer/init/initialize.h"
 #include "trainer/init/tied_table.h"
+#include "trainer/init/word_vectors.h"
 #include "trainer/train/training_run.h"
 
 namespace bitlm::trainer {
@@ -23,6 +25,13 @@ absl::StatusOr<std::shared_ptr<const Model>> TrainingRun::ReadOther(
   if (!status.ok()) {
     return absl::Status(status.code(), absl::StrFormat("%s: %s", key, status.message()));
   }
+  if ((*model)->config.head != recipe_.model.head ||
+      (*model)->config.classes != recipe_.model.classes) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("%s: %s: head \"%s\" of %d classes, expected \"%s\" of %d", key, directory,
+                        ToString((*model)->config.head), (*model)->config.classes,
+                        ToString(recipe_.model.head), recipe_.model.classes));
+  }
   if ((*model)->vocabulary.Serialize() != vocabulary_.Serialize()) {
     return absl::FailedPreconditionError(
         absl::StrFormat("%s: %s: its words are not those of data.train", key, directory));
@@ -31,15 +40,17 @@ absl::StatusOr<std::shared_ptr<const Model>> TrainingRun::ReadOther(
 }
 
 absl::Status TrainingRun::Initialize() {
+  std::vector<int64_t> counts(static_cast<size_t>(vocabulary_.size()));
+  for (const int32_t token : data_.train_text->tokens) ++counts[static_cast<size_t>(token)];
   if (recipe_.initial_model.empty()) {
     InitializeAtRandom(recipe_.initial, recipe_.seed, &network_);
-    return absl::OkStatus();
+    if (recipe_.model.head == HeadKind::kClassifier) ForgetUnusedWords(counts);
+    return recipe_.word_vectors.empty() ? absl::OkStatus() : SetWordVectors(counts);
   }
   BITLM_ASSIGN_OR_RETURN(auto model, ReadOther("init.model", recipe_.initial_model));
-  FitOptions options{.counts = std::vector<int64_t>(static_cast<size_t>(vocabulary_.size())),
+  FitOptions options{.counts = std::move(counts),
                      .count_power = recipe_.initial_count_power,
                      .seed = recipe_.seed};
-  for (const int32_t token : train_.tokens) ++options.counts[static_cast<size_t>(token)];
   InputMoments moments;
   const auto measure = [&]() -> absl::Status {
     BITLM_ASSIGN_OR_RETURN(const auto network, NetworkOf(*model));
@@ -74,6 +85,37 @@ absl::Status TrainingRun::Initialize() {
   }
   if (!latent.empty()) SetLatentTable(latent, &network_);
   if (!options_.quiet) std::fprintf(stderr, "%s", report->c_str());
+  pruning_.Prune();
+  return absl::OkStatus();
+}
+
+void TrainingRun::ForgetUnusedWords(std::span<const int64_t> counts) {
+  Parameter<float>& table = network_.embedding().table();
+  if (table.binary() || network_.embedding().tied()) return;
+  for (size_t word = 0; word < counts.size(); ++word) {
+    if (counts[word] == 0)
+      std::fill_n(table.value.data() + static_cast<int64_t>(word) * table.cols, table.cols, 0.0f);
+  }
+}
+
+absl::Status TrainingRun::SetWordVectors(std::span<const int64_t> counts) {
+  if (recipe_.model.embedding != MatrixKind::kFloat || network_.embedding().tied()) {
+    return absl::FailedPreconditionError(
+        "init.word_vectors: model.embedding has to be float, and not tied");
+  }
+  const auto report =
+      ReadWordVectors(recipe_.word_vectors, vocabulary_, counts, &network_.embedding().table());
+  if (!report.ok()) {
+    return absl::Status(report.status().code(),
+                        absl::StrFormat("init.word_vectors: %s", report.status().message()));
+  }
+  if (!options_.quiet) {
+    std::fprintf(stderr,
+                 "init.word_vectors: vectors of %lld of %d words, %.2f %% of the tokens (%lld "
+                 "vectors in the file, %lld repeated)\n",
+                 static_cast<long long>(report->words), vocabulary_.size(), 100 * report->coverage,
+                 static_cast<long long>(report->vectors), static_cast<long long>(report->repeated));
+  }
   return absl::OkStatus();
 }
 
