@@ -17,6 +17,8 @@ struct InitialValues {
   // follows to a useful size. A float projection starts from its random weights times exp(gamma).
   double gamma_input = 0;
   double gamma_output = 0;
+  // Of the norms of the gates' products.
+  double gain = 1;
 };
 
 void InitializeAtRandom(const InitialValues& values, uint64_t seed, Network<FastBackend>* network);

@@ -6,7 +6,7 @@
 namespace bitlm::trainer {
 namespace {
 
-// Sums u^T u of rows of a fixed number of columns.
+// Sums u^T u and u of rows of a fixed number of columns.
 class MomentSum {
  public:
   MomentSum(const FastBackend& backend, int64_t rows, int64_t columns)
@@ -15,26 +15,31 @@ class MomentSum {
         columns_(columns),
         transposed_(backend.MakeLeft(columns, rows)),
         plain_(backend.MakeRight(rows, columns)),
-        sum_(static_cast<size_t>(columns * columns)) {}
+        sum_(static_cast<size_t>(columns * columns)),
+        first_(static_cast<size_t>(columns)) {}
 
   void Add(const float* rows) {
     backend_.SetLeftTransposed(rows, rows_, columns_, &transposed_);
     backend_.SetRight(rows, columns_, Encode::kValue, nullptr, &plain_);
     backend_.MultiplyAll(transposed_, plain_, sum_.data(), columns_, true);
+    AddColumnSums(rows, rows_, columns_, first_.data());
     count_ += rows_;
   }
 
-  std::vector<float> Mean() {
-    for (float& x : sum_) x /= static_cast<float>(std::max<int64_t>(1, count_));
-    return sum_;
-  }
+  std::vector<float> Mean() const { return Divided(sum_); }
+  std::vector<float> FirstMean() const { return Divided(first_); }
 
  private:
+  std::vector<float> Divided(std::vector<float> sum) const {
+    for (float& x : sum) x /= static_cast<float>(std::max<int64_t>(1, count_));
+    return sum;
+  }
+
   const FastBackend& backend_;
   int64_t rows_, columns_, count_ = 0;
   FastBackend::Left transposed_;
   FastBackend::Right plain_;
-  std::vector<float> sum_;
+  std::vector<float> sum_, first_;
 };
 
 }  // namespace
@@ -66,7 +71,10 @@ InputMoments MeasureMoments(StreamBatcher& batcher, int64_t segments, ThreadPool
     }
   }
   InputMoments moments;
-  for (MomentSum& sum : lstm) moments.lstm.push_back(sum.Mean());
+  for (const MomentSum& sum : lstm) {
+    moments.lstm.push_back(sum.Mean());
+    moments.lstm_mean.push_back(sum.FirstMean());
+  }
   moments.output = output.Mean();
   return moments;
 }

@@ -135,6 +135,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"init.forget_bias", Number(&r->initial.forget_bias, -10, 10)},
       {"init.gamma_input", Number(&r->initial.gamma_input, -20, 20)},
       {"init.gamma_output", Number(&r->initial.gamma_output, -20, 20)},
+      {"init.gain", Number(&r->initial.gain, 0, 100)},
       {"seed", Integer(&r->seed, 0, kMany)},
       {"checkpoint_seconds", Number(&r->checkpoint_interval_s, 0, 1e6)},
       {"temperature", Choice<bool>(&r->tune_temperature, {{"1", false}, {"tuned", true}})},
@@ -241,17 +242,10 @@ absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
 absl::Status CheckTrainable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
   BITLM_RETURN_IF_ERROR(CheckServable(config));
-  const bool scaled = config.recurrent == MatrixKind::kBinary ||
-                      config.input_projection == MatrixKind::kBinary ||
-                      config.output_projection == MatrixKind::kBinary;
-  for (const auto& [set, name] :
-       {std::pair(config.self_normalized, "self_normalized"),
-        std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
-        std::pair(config.bit_planes != 1, "bit_planes"),
-        std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
-        std::pair(config.activation != ActivationKind::kReal, "activation"),
-        std::pair(config.head != HeadKind::kLanguageModel, "head"),
-        std::pair(config.norm != NormKind::kNone, "norm")}) {
+  for (const auto& [set, name] : {std::pair(config.self_normalized, "self_normalized"),
+                                  std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
+                                  std::pair(config.bit_planes != 1, "bit_planes"),
+                                  std::pair(config.head != HeadKind::kLanguageModel, "head")}) {
     if (set) {
       return absl::FailedPreconditionError(
           absl::StrFormat("model.%s: this version does not train it", name));

@@ -40,9 +40,12 @@ absl::Status TrainingRun::Initialize() {
                      .seed = recipe_.seed};
   for (const int32_t token : train_.tokens) ++options.counts[static_cast<size_t>(token)];
   InputMoments moments;
-  const bool fits_rows = recipe_.model.recurrent == MatrixKind::kBinary ||
-                         recipe_.model.output_projection == MatrixKind::kBinary;
-  if (fits_rows) {
+  const ModelConfig& config = recipe_.model;
+  const bool fits_inputs =
+      (config.recurrent == MatrixKind::kBinary &&
+       (config.scale == ScaleKind::kPerRow || config.activation == ActivationKind::kSign)) ||
+      config.output_projection == MatrixKind::kBinary || config.norm == NormKind::kBatch;
+  if (fits_inputs) {
     BITLM_ASSIGN_OR_RETURN(const auto network, NetworkOf(*model));
     // Sixteen inputs for each of their dimensions.
     const int64_t per_segment = recipe_.shape.streams * recipe_.shape.steps;

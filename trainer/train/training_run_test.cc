@@ -40,8 +40,12 @@ std::string MadeUpText(uint64_t seed, int sentences) {
   return text;
 }
 
-// A preset, or a network with one table for input and output and a bias per word.
+// A preset, one with layer norm, or a network with one table for input and output and a bias per
+// word.
 std::string ModelText(const std::string& name) {
+  if (const size_t at = name.find("_layer_norm"); at != std::string::npos) {
+    return "model.preset = " + name.substr(0, at) + "\nmodel.norm = layer\n";
+  }
   if (!name.starts_with("tied")) return "model.preset = " + name + "\n";
   std::string text =
       "model.preset = custom\nmodel.embedding_size = 24\nmodel.output_embedding = tied\n"
@@ -149,10 +153,15 @@ TEST_P(TrainingRunPresetTest, LearnsExportsAndIsEvaluatedByTheEngine) {
 // as the engine does, and in float32 with two activation planes little separates them. A lost bias,
 // scale or transposition would.
 TEST_P(TrainingRunPresetTest, ExportIsTheTrainedNetwork) {
-  const Recipe recipe =
-      MakeRecipe(GetParam(),
-                 "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 2\n"
-                 "batch.streams = 1\nbatch.steps = 64\nmodel.activation_planes = 2\n");
+  // A batch norm needs many streams: each has one of as many equal texts.
+  const int streams = std::string_view(GetParam()) == "xnor-lstm-bn" ? 16 : 1;
+  std::string valid;
+  for (int i = 0; i < streams; ++i) valid += MadeUpText(2, 60);
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/valid.txt", valid).ok());
+  const Recipe recipe = MakeRecipe(
+      GetParam(), "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n" +
+                      absl::StrCat("epochs = ", 2 * streams, "\nbatch.streams = ", streams, "\n") +
+                      "batch.steps = 64\nmodel.activation_planes = 2\n");
   TrainingOptions options = Options("out");
   options.precision = Precision::kFloat32;
   auto run = TrainingRun::Create(recipe, options);
@@ -186,7 +195,9 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
-                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
+                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary", "bw-lstm",
+                                         "xnor-lstm", "xnor-lstm-bn", "lstm_layer_norm",
+                                         "bllm_layer_norm", "xnor-lstm_layer_norm"));
 
 // Where the weights still swing about, their average is better.
 TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
@@ -210,10 +221,15 @@ TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
-  for (const char* optimizer :
-       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
-        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"}) {
-    const Recipe recipe = MakeRecipe("bllm", optimizer);
+  const char* adam = "optimizer = adam\nlearning_rate = 0.003\n";
+  for (const auto& [preset, optimizer] :
+       {std::pair("bllm", "optimizer = sgd\nlearning_rate = 1\n"), std::pair("bllm", adam),
+        std::pair("bllm",
+                  "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\n"
+                  "average.from = 0.2\n"),
+        std::pair("xnor-lstm-bn", adam)}) {
+    SCOPED_TRACE(preset);
+    const Recipe recipe = MakeRecipe(preset, optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
     auto whole = TrainingRun::Create(recipe, Options("whole"));
@@ -233,6 +249,16 @@ TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
     EXPECT_EQ(*ReadFile(directory_ + "/whole/best.bin"), *ReadFile(directory_ + "/parts/best.bin"));
     EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
     EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+  }
+}
+
+TEST_F(TrainingRunTest, BatchNormNeedsStreamsAndTheWeightsThemselves) {
+  for (const auto& [extra, key] : {std::pair("batch.streams = 7\n", "batch.streams: 7"),
+                                   std::pair("average.decay = 1\n", "average.decay: ")}) {
+    const absl::Status status =
+        TrainingRun::Create(MakeRecipe("xnor-lstm-bn", extra), Options("out")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(key));
   }
 }
 
@@ -349,7 +375,7 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
   const std::string model = *(*source)->Export();
   const double trained = LeastLogged(directory_ + "/source/log.csv");
   ASSERT_LT(trained, 6.0);
-  for (const char* preset : {"belm", "bllm"}) {
+  for (const char* preset : {"belm", "bllm", "bw-lstm", "xnor-lstm", "xnor-lstm-bn"}) {
     SCOPED_TRACE(preset);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
