@@ -97,12 +97,56 @@ Tensor FittedScaleTensor(const Parameter<float>& p) {
   return tensor;
 }
 
-void AddLinear(const std::string& name, LinearLayer<FastBackend>& layer, TensorMap* tensors) {
+void AddLinear(const std::string& name, LinearLayer<FastBackend>& layer, ThreadPool* pool,
+               TensorMap* tensors) {
   const Parameter<float>& weight = layer.weight().parameter;
   (*tensors)[name + ".weight"] = TransposedTensor(weight);
   (*tensors)[name + ".bias"] = VectorTensor(layer.bias());
-  if (layer.binary()) (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), weight.alpha);
-  if (weight.fitted()) (*tensors)[name + ".scale"] = FittedScaleTensor(weight);
+  if (layer.has_gamma()) {
+    (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), weight.alpha);
+  } else if (layer.binary()) {
+    (*tensors)[name + ".scale"] = ScalarTensor(MeanMagnitude(weight, pool));
+  } else if (weight.fitted()) {
+    (*tensors)[name + ".scale"] = FittedScaleTensor(weight);
+  }
+}
+
+// Gains of W_x x and W_h h. A batch norm has its running statistics folded in:
+// gain (y - mean) / deviation = gain' y - gain' mean with gain' = gain / deviation.
+void AddGain(const std::string& input, const Parameter<float>& gain,
+             const BatchNorm<float>* statistics, const std::string& name, TensorMap* tensors) {
+  Tensor folded = VectorTensor(gain);
+  const auto bias = tensors->at(name + ".bias").mutable_f32();
+  for (int64_t j = 0; statistics != nullptr && j < gain.cols; ++j) {
+    const auto at = static_cast<size_t>(j);
+    folded.mutable_f32()[at] *= statistics->inverse(j);
+    bias[at] -= folded.f32()[at] * statistics->mean(j);
+  }
+  (*tensors)[name + ".gain_" + input] = std::move(folded);
+}
+
+void AddLstm(const std::string& name, LstmLayer<FastBackend>& layer, ThreadPool* pool,
+             TensorMap* tensors) {
+  const Parameter<float>& x = layer.weight_x().parameter;
+  const Parameter<float>& h = layer.weight_h().parameter;
+  (*tensors)[name + ".weight_x"] = TransposedTensor(x);
+  (*tensors)[name + ".weight_h"] = TransposedTensor(h);
+  (*tensors)[name + ".bias"] = VectorTensor(layer.bias());
+  if (layer.has_gamma()) {
+    (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), x.alpha);
+  } else if (layer.binary()) {
+    (*tensors)[name + ".scale_x"] = ScalarTensor(MeanMagnitude(x, pool));
+    (*tensors)[name + ".scale_h"] = ScalarTensor(MeanMagnitude(h, pool));
+  } else if (x.fitted()) {
+    (*tensors)[name + ".scale"] = FittedScaleTensor(x);
+  }
+  LstmNorm<float>* norm = layer.norm();
+  if (norm == nullptr) return;
+  AddGain("x", norm->gain_x(), norm->batch_x(), name, tensors);
+  AddGain("h", norm->gain_h(), norm->batch_h(), name, tensors);
+  if (!norm->normalizes_cell()) return;
+  (*tensors)[name + ".gain_c"] = VectorTensor(norm->gain_c());
+  (*tensors)[name + ".shift_c"] = VectorTensor(norm->shift_c());
 }
 
 }  // namespace
@@ -111,6 +155,7 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
                                   const ModelMetadata& metadata) {
   network.Pack();  // Fits what is fitted.
   TensorMap tensors;
+  ThreadPool* pool = network.pool();
   const Parameter<float>& table = network.embedding().table();
   const bool tied = network.embedding().tied();
   tensors["embedding.weight"] =
@@ -126,19 +171,13 @@ absl::StatusOr<Model> ExportModel(Network<FastBackend>& network, const Vocabular
             });
   if (table.binary()) tensors["embedding.scale"] = ScalarTensor(network.embedding().Scale());
   if (table.fitted()) tensors["embedding.scale"] = FittedScaleTensor(table);
-  if (auto* layer = network.input_projection()) AddLinear("input_projection", *layer, &tensors);
+  if (auto* layer = network.input_projection())
+    AddLinear("input_projection", *layer, pool, &tensors);
   for (size_t l = 0; l < network.lstm().size(); ++l) {
-    LstmLayer<FastBackend>& layer = *network.lstm()[l];
-    const std::string name = "lstm." + std::to_string(l);
-    tensors[name + ".weight_x"] = TransposedTensor(layer.weight_x().parameter);
-    tensors[name + ".weight_h"] = TransposedTensor(layer.weight_h().parameter);
-    tensors[name + ".bias"] = VectorTensor(layer.bias());
-    if (layer.weight_x().parameter.fitted())
-      tensors[name + ".scale"] = FittedScaleTensor(layer.weight_x().parameter);
-    if (layer.binary())
-      tensors[name + ".scale"] = ScaleTensor(layer.gamma(), layer.weight_x().parameter.alpha);
+    AddLstm("lstm." + std::to_string(l), *network.lstm()[l], pool, &tensors);
   }
-  if (auto* layer = network.output_projection()) AddLinear("output_projection", *layer, &tensors);
+  if (auto* layer = network.output_projection())
+    AddLinear("output_projection", *layer, pool, &tensors);
   const OutputWeights<float> output = network.output().weights();
   if (!tied) tensors["output_embedding.weight"] = TransposedTensor(*output.table);
   if (output.table->binary()) tensors["output_embedding.scale"] = ScalarTensor(output.factor);

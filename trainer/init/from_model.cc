@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "trainer/init/matrices.h"
+#include "trainer/init/norm_from_model.h"
 #include "trainer/init/sign_factors.h"
 
 namespace bitlm::trainer {
@@ -30,6 +31,12 @@ void SetValues(const Values& values, Parameter<float>* parameter) {
                           : x > 0              ? parameter->alpha / 2
                                                : -parameter->alpha / 2;
   }
+}
+
+// The values themselves, of a binary matrix with a scale per matrix, too, whose mean magnitude is
+// its scale.
+void CopyValues(const Values& values, Parameter<float>* parameter) {
+  std::copy(values.begin(), values.end(), parameter->value.begin());
 }
 
 // Latent values whose mean magnitude is alpha / 2, from values of mean magnitude 1; those with
@@ -97,7 +104,7 @@ void FitPlanes(const Stacked& matrices, const Values& moments, ThreadPool* pool)
 
 // Multiplies what a layer adds to its bias.
 void ScaleWeights(float factor, LinearLayer<FastBackend>* layer) {
-  if (layer->binary()) {
+  if (layer->has_gamma()) {
     for (float& x : layer->gamma().value) x += std::log(factor);
   } else {
     for (float& x : layer->weight().parameter.value) x *= factor;
@@ -154,6 +161,26 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to, bool f
   }
   if (from.recurrent == MatrixKind::kBinary && to.recurrent != MatrixKind::kBinary) {
     return Mismatch("recurrent", ToString(from.recurrent), ToString(to.recurrent));
+  }
+  for (const auto& [option, had, has] :
+       {std::tuple("recurrent", from.recurrent, to.recurrent),
+        std::tuple("input_projection", from.input_projection, to.input_projection),
+        std::tuple("output_projection", from.output_projection, to.output_projection)}) {
+    if (has != MatrixKind::kBinary) continue;
+    if (had == MatrixKind::kBinary && from.scale != to.scale) {
+      return Mismatch("scale", ToString(from.scale), ToString(to.scale));
+    }
+    // [ZT] has no such layer.
+    if (had != MatrixKind::kBinary && to.scale == ScaleKind::kPerMatrix &&
+        std::string_view(option) != "recurrent") {
+      return Mismatch(option, ToString(had), "binary, as scale is per_matrix");
+    }
+  }
+  if (from.activation != to.activation && to.activation != ActivationKind::kSign) {
+    return Mismatch("activation", ToString(from.activation), ToString(to.activation));
+  }
+  if (from.norm != to.norm && (from.norm != NormKind::kNone || to.norm != NormKind::kBatch)) {
+    return Mismatch("norm", ToString(from.norm), ToString(to.norm));
   }
   return absl::OkStatus();
 }
@@ -225,20 +252,49 @@ class Importer {
     LstmLayer<FastBackend>& lstm = *network_.lstm()[l];
     const std::string name = "lstm." + std::to_string(l);
     const auto inputs = static_cast<size_t>(lstm.inputs());
-    Values x = Transposed(Matrix(name + ".weight_x", name + ".scale", inputs), inputs);
-    const Values h = Transposed(Matrix(name + ".weight_h", name + ".scale", h_), h_);
+    const std::string scale = name + ".scale";
+    const bool shared = model_.config.SharesGateScales();
+    Values x =
+        Transposed(Matrix(name + ".weight_x", shared ? scale : scale + "_x", inputs), inputs);
+    Values h = Transposed(Matrix(name + ".weight_h", shared ? scale : scale + "_h", h_), h_);
     SetValues(VectorOf(model_, name + ".bias"), &lstm.bias());
+    SetMatrices(l, x, h);
+    if (lstm.norm() == nullptr) return;
+    LstmSource source{.x = &x, .h = &h};
+    if (options_.moments != nullptr) {
+      source.moments = &options_.moments->lstm[l];
+      source.means = &options_.moments->lstm_mean[l];
+    }
+    SetNormFromModel(model_, name, source, pool_, &lstm);
+  }
+
+  // W_x and W_h of a layer, from their effective values.
+  void SetMatrices(size_t l, Values x, Values h) {
+    LstmLayer<FastBackend>& lstm = *network_.lstm()[l];
+    const auto inputs = static_cast<size_t>(lstm.inputs());
+    if (options_.moments != nullptr && lstm.h_sign() != nullptr &&
+        model_.config.activation == ActivationKind::kReal) {
+      // Inputs become +1 and -1: the matrices take their magnitudes (XNOR-Net's beta).
+      const float of_x = InputMagnitude(l, 0, inputs), of_h = InputMagnitude(l, inputs, h_);
+      for (float& w : x) w *= of_x;
+      for (float& w : h) w *= of_h;
+    }
     const Stacked matrices{{&x, &lstm.weight_x().parameter}, {&h, &lstm.weight_h().parameter}};
-    if (!lstm.binary()) {
-      if (lstm.weight_x().parameter.fitted() && !Binary(name + ".weight_x") &&
-          options_.moments != nullptr) {
-        FitPlanes(matrices, options_.moments->lstm[l], pool_);
-        return;
-      }
-      for (const auto& [values, parameter] : matrices) SetValues(*values, parameter);
+    const bool binary = Binary("lstm." + std::to_string(l) + ".weight_x");
+    if (lstm.weight_x().parameter.fitted() && !binary && options_.moments != nullptr) {
+      FitPlanes(matrices, options_.moments->lstm[l], pool_);
       return;
     }
-    if (Binary(name + ".weight_x")) {
+    if (!lstm.has_gamma()) {
+      const auto limit = static_cast<float>(kLatentLimit);
+      for (Values* values : {&x, &h}) {
+        if (!lstm.binary() || binary) continue;
+        for (float& w : *values) w = std::clamp(w, -limit, limit);
+      }
+      for (const auto& [values, parameter] : matrices) CopyValues(*values, parameter);
+      return;
+    }
+    if (binary) {
       CopyBinary(matrices, &lstm.gamma());
       return;
     }
@@ -261,6 +317,16 @@ class Importer {
       }
     }
     FitBinary(matrices, moments, pool_, &lstm.gamma());
+  }
+
+  // The mean magnitude of inputs [first, first + n) of a layer of the model, as if they were
+  // normal.
+  float InputMagnitude(size_t l, size_t first, size_t n) const {
+    const Values& moments = options_.moments->lstm[l];
+    const size_t all = options_.moments->lstm_mean[l].size();
+    float squares = 0;
+    for (size_t i = first; i < first + n; ++i) squares += moments[i * all + i];
+    return std::sqrt(squares / static_cast<float>(n)) * 0.79788456f;  // sqrt(2 / pi)
   }
 
   absl::Status SetOutput() {
@@ -352,8 +418,8 @@ class Importer {
     SetValues(VectorOf(model_, name + ".bias"), &layer->bias());
     if (weight.fitted() && !Binary(name + ".weight") && moments != nullptr) {
       FitPlanes({{&values, &weight}}, *moments, pool_);
-    } else if (!layer->binary()) {
-      SetValues(values, &weight);
+    } else if (!layer->has_gamma()) {
+      CopyValues(values, &weight);
     } else if (Binary(name + ".weight")) {
       CopyBinary({{&values, &weight}}, &layer->gamma());
     } else {

@@ -22,9 +22,15 @@ using testing::HasSubstr;
 constexpr int kVocabulary = 120, kHidden = 24;
 constexpr NetworkShape kShape{.streams = 8, .steps = 6};
 
-ModelConfig SmallConfig(const std::string& preset, int hidden = kHidden, int embedding = kHidden,
+// A preset, with "+norm" one with this norm.
+ModelConfig SmallConfig(const std::string& name, int hidden = kHidden, int embedding = kHidden,
                         int layers = 1) {
-  ModelConfig config = PresetConfig(preset).value();
+  const size_t plus = name.find('+');
+  ModelConfig config = PresetConfig(name.substr(0, plus)).value();
+  if (plus != std::string::npos) {
+    config.preset = "custom";
+    EXPECT_TRUE(SetConfigOption("norm", name.substr(plus + 1), &config).ok());
+  }
   config.hidden_size = hidden;
   config.embedding_size = embedding;
   config.layers = layers;
@@ -48,6 +54,32 @@ Batch SomeBatch() {
   }
   batch.scored = 48;
   return batch;
+}
+
+// Gains, shifts and statistics that are not those of the start.
+void RandomizeNorms(Network<FastBackend>& network) {
+  uint64_t key = 500;
+  for (auto& layer : network.lstm()) {
+    if (layer->norm() == nullptr) continue;
+    for (Parameter<float>* p : layer->norm()->Parameters()) {
+      ++key;
+      for (size_t i = 0; i < p->value.size(); ++i) {
+        p->value[i] += 0.3f * static_cast<float>(GaussianAt(key, i));
+      }
+    }
+    for (BatchNorm<float>* statistics : {layer->norm()->batch_x(), layer->norm()->batch_h()}) {
+      if (statistics == nullptr) continue;
+      std::vector<float> mean, variance;
+      for (size_t i = 0; i < 4 * kHidden; ++i) {
+        mean.push_back(static_cast<float>(0.2 * GaussianAt(key, 1000 + i)));
+        variance.push_back(static_cast<float>(0.1 + UniformAt(key, 2000 + i)));
+      }
+      const size_t columns = layer->bias().value.size();
+      mean.resize(columns);
+      variance.resize(columns);
+      statistics->SetRunning(mean, variance, 1000);
+    }
+  }
 }
 
 class FromModelTest : public testing::Test {
@@ -90,6 +122,7 @@ TEST_P(SamePresetTest, ComputesWhatTheModelComputed) {
   for (const ModelConfig& config : configs) {
     SCOPED_TRACE(config.hidden_size);
     auto source = MakeNetwork(config, 1);
+    RandomizeNorms(*source);
     for (auto& layer : source->lstm()) {
       for (size_t i = 0; i < layer->bias().value.size(); ++i) {
         layer->bias().value[i] += 0.1f * static_cast<float>(i % 5);
@@ -103,6 +136,9 @@ TEST_P(SamePresetTest, ComputesWhatTheModelComputed) {
       }
     }
     if (source->output_projection() != nullptr) source->output().ScaleTable(1.3f);
+    if (!source->output().table().binary()) {
+      for (float& w : source->output().table().value) w *= 5;
+    }
     const double loss = Loss(*source);
     auto network = MakeNetwork(config, 2);
     ASSERT_GT(std::fabs(Loss(*network) - loss), 0.1);
@@ -126,10 +162,13 @@ TEST_P(SamePresetTest, ComputesWhatTheModelComputed) {
 
 INSTANTIATE_TEST_SUITE_P(Presets, SamePresetTest,
                          testing::Values("lstm", "belm", "bllm", "bllm-no-i", "bllm-no-o",
-                                         "bllm-no-io"),
+                                         "bllm-no-io", "bw-lstm", "xnor-lstm", "xnor-lstm-bn",
+                                         "lstm+layer", "bllm+layer", "xnor-lstm+layer",
+                                         "lstm+batch", "bllm+batch"),
                          [](const auto& preset) {
                            std::string name = preset.param;
                            std::replace(name.begin(), name.end(), '-', '_');
+                           std::replace(name.begin(), name.end(), '+', '_');
                            return name;
                          });
 
@@ -347,6 +386,101 @@ TEST_F(FromModelTest, MomentsAreThoseOfTheInputsAndBringGatesCloser) {
   EXPECT_LT(gate_error(&moments), 0.5 * gate_error(nullptr));
 }
 
+// [ZT] section 4.2: the float LSTM becomes a binary one with alpha = mean |W|; biases stay.
+TEST_F(FromModelTest, BinaryWeightLstmTakesMatricesAndBiases) {
+  auto lstm = MakeNetwork("lstm", 1);
+  auto& from = *lstm->lstm()[0];
+  from.weight_x().parameter.value[5] = 1.5;  // Latent values stop at 1.
+  auto network = MakeNetwork("bw-lstm", 2);
+  ASSERT_TRUE(Initialize(Export(*lstm), network.get()).ok());
+  auto& to = *network->lstm()[0];
+  double sum = 0;
+  for (size_t i = 0; i < to.weight_h().parameter.value.size(); ++i) {
+    ASSERT_EQ(to.weight_h().parameter.value[i], from.weight_h().parameter.value[i]);
+    sum += std::fabs(from.weight_h().parameter.value[i]);
+  }
+  EXPECT_EQ(to.weight_x().parameter.value[5], 1);
+  EXPECT_EQ(to.weight_x().parameter.value[6], from.weight_x().parameter.value[6]);
+  for (size_t i = 0; i < 4 * kHidden; ++i) EXPECT_EQ(to.bias().value[i], from.bias().value[i]);
+  const Model exported = Export(*network);
+  EXPECT_NEAR(exported.tensors.at("lstm.0.scale_h").f32()[0], sum / (4.0 * kHidden * kHidden),
+              1e-6);
+}
+
+// Sign activations: the matrices take the magnitude that the inputs lose.
+TEST_F(FromModelTest, XnorLstmTakesTheMagnitudesOfInputs) {
+  auto lstm = MakeNetwork("lstm", 1);
+  InputMoments moments;
+  moments.lstm.emplace_back(4 * kHidden * kHidden);
+  moments.lstm_mean.emplace_back(2 * kHidden);
+  for (size_t i = 0; i < 2 * kHidden; ++i) {
+    moments.lstm[0][i * 2 * kHidden + i] = i < kHidden ? 0.25f : 0.04f;
+  }
+  auto network = MakeNetwork("xnor-lstm", 2);
+  ASSERT_TRUE(
+      InitializeFromModel(Export(*lstm), {.moments = &moments}, &pool_, network.get()).ok());
+  const double normal = std::sqrt(2 / 3.14159265358979);  // E |u| of a standard normal u.
+  for (size_t i = 0; i < 50; ++i) {
+    const auto value = [&](auto& layer, bool x) {
+      return (x ? layer.weight_x() : layer.weight_h()).parameter.value[i];
+    };
+    EXPECT_NEAR(value(*network->lstm()[0], true), 0.5 * normal * value(*lstm->lstm()[0], true),
+                1e-6);
+    EXPECT_NEAR(value(*network->lstm()[0], false), 0.2 * normal * value(*lstm->lstm()[0], false),
+                1e-6);
+  }
+}
+
+// With its inputs known a batch norm comes back relative to its own statistics: evaluation computes
+// what the model did, and training what evaluation does, nearly.
+TEST_F(FromModelTest, BatchNormsCanBeTrainedOnFromAModel) {
+  std::vector<std::vector<std::string>> sentences(40);
+  for (uint64_t s = 0; s < 40; ++s) {
+    for (uint64_t w = 0; w < 7; ++w) {
+      sentences[s].push_back("w" + std::to_string(2 + Mix64(100 * s + w) % 20));
+    }
+  }
+  constexpr NetworkShape kWide{.streams = 32, .steps = 10};  // All of it in one segment.
+  const TokenizedCorpus corpus = TokenizeCorpus(sentences, SomeWords());
+  StreamBatcher batcher(corpus, ContextKind::kDocument, kWide.streams, kWide.steps, 1,
+                        /*shuffle=*/false, SomeWords().end_of_sentence_id());
+  Batch batch;
+  batcher.Fill(0, &batch);
+  ASSERT_EQ(batcher.segments(), 1);
+  const auto make = [&](const std::string& name, uint64_t seed) {
+    auto network = std::make_unique<Network<FastBackend>>(backend_, SmallConfig(name), kWide);
+    InitializeAtRandom({.forget_bias = 0.5}, seed, network.get());
+    return network;
+  };
+  const auto losses = [&](Network<FastBackend>& network) {
+    network.Pack();
+    auto state = network.ZeroState();
+    const double evaluated = network.Loss(batch, &state);
+    state = network.ZeroState();
+    const double trained = network.LossAndGradient(batch, {}, 1, 1, &state);
+    return std::pair(evaluated, trained);
+  };
+  for (const auto& [from, to] :
+       {std::pair("xnor-lstm-bn", "xnor-lstm-bn"), std::pair("lstm", "lstm+batch")}) {
+    SCOPED_TRACE(from);
+    auto source = make(from, 1);
+    RandomizeNorms(*source);
+    for (float& x : source->embedding().table().value) x *= 4;
+    for (float& x : source->output().table().value) x *= 6;
+    source->Pack();
+    const InputMoments moments = MeasureMoments(batcher, 1, &pool_, source.get());
+    auto state = source->ZeroState();
+    const double loss = source->Loss(batch, &state);
+    auto network = make(to, 2);
+    ASSERT_GT(std::fabs(losses(*network).first - loss), 0.02 * loss);
+    ASSERT_TRUE(
+        InitializeFromModel(Export(*source), {.moments = &moments}, &pool_, network.get()).ok());
+    const auto [evaluated, trained] = losses(*network);
+    EXPECT_NEAR(evaluated, loss, 1e-4 * loss);
+    EXPECT_NEAR(trained, loss, 0.02 * loss);
+  }
+}
+
 TEST_F(FromModelTest, DifferencesAreNamed) {
   auto lstm = MakeNetwork("lstm", 1);
   auto belm = MakeNetwork("belm", 1);
@@ -374,6 +508,21 @@ TEST_F(FromModelTest, DifferencesAreNamed) {
   auto from = MakeNetwork(wide, 1);
   auto to = MakeNetwork(wide_binary, 1);
   EXPECT_THAT(message(*from, *to), HasSubstr("input size of the LSTM 24, expected 16"));
+  auto bw = MakeNetwork("bw-lstm", 1);
+  auto xnor = MakeNetwork("xnor-lstm", 1);
+  auto layer = MakeNetwork("lstm+layer", 1);
+  EXPECT_THAT(message(*xnor, *bw), HasSubstr("activation sign, expected real"));
+  EXPECT_THAT(message(*bw, *lstm), HasSubstr("recurrent binary, expected float"));
+  EXPECT_THAT(message(*lstm, *layer), HasSubstr("norm none, expected layer"));
+  EXPECT_THAT(message(*layer, *lstm), HasSubstr("norm layer, expected none"));
+  ModelConfig per_row = SmallConfig("bw-lstm");
+  per_row.scale = ScaleKind::kPerRow;
+  auto rows = MakeNetwork(per_row, 1);
+  EXPECT_THAT(message(*bw, *rows), HasSubstr("scale per_matrix, expected per_row"));
+  ModelConfig per_matrix = SmallConfig("bllm");
+  per_matrix.scale = ScaleKind::kPerMatrix;
+  auto matrices = MakeNetwork(per_matrix, 1);
+  EXPECT_THAT(message(*lstm, *matrices), HasSubstr("input_projection none, expected binary"));
   for (float& w : lstm->lstm()[0]->weight_h().parameter.value) w = 0;
   auto bllm = MakeNetwork("bllm", 1);
   EXPECT_THAT(message(*lstm, *bllm), HasSubstr("lstm.0.weight_h: every value is 0"));

@@ -27,13 +27,19 @@ void InitializeAtRandom(const InitialValues& values, uint64_t seed, Network<Fast
   const auto h = static_cast<size_t>(network->config().hidden_size);
   for (auto& layer : network->lstm()) {  // Gates i f g o.
     std::fill_n(layer->bias().value.data() + h, h, static_cast<float>(values.forget_bias));
+    if (LstmNorm<float>* norm = layer->norm()) {
+      for (Parameter<float>* gain : {&norm->gain_x(), &norm->gain_h()}) {
+        std::fill(gain->value.begin(), gain->value.end(), static_cast<float>(values.gain));
+      }
+      std::fill(norm->gain_c().value.begin(), norm->gain_c().value.end(), 1.0f);
+    }
   }
   if (auto* gamma = network->embedding().gamma(); gamma != nullptr) {
     gamma->value[0] = static_cast<float>(values.gamma_input);
   }
   const auto set_gamma = [](LinearLayer<FastBackend>* layer, double gamma) {
     if (layer == nullptr) return;
-    if (layer->binary()) {
+    if (layer->has_gamma()) {
       std::fill(layer->gamma().value.begin(), layer->gamma().value.end(),
                 static_cast<float>(gamma));
     } else {

@@ -18,6 +18,8 @@ struct InitialValues {
   // Without an input projection gamma_input is the binary input table's.
   double gamma_input = 0;
   double gamma_output = 0;
+  // Of the norms of the gates' products.
+  double gain = 1;
 };
 
 void InitializeAtRandom(const InitialValues& values, uint64_t seed, Network<FastBackend>* network);

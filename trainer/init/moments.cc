@@ -6,7 +6,7 @@
 namespace bitlm::trainer {
 namespace {
 
-// Sums u^T u of rows of a fixed number of columns.
+// Sums u^T u and u of rows of a fixed number of columns.
 class MomentSum {
  public:
   MomentSum(const FastBackend& backend, int64_t rows, int64_t columns)
@@ -81,7 +81,10 @@ InputMoments MeasureMoments(Batcher& batcher, int64_t segments, ThreadPool* pool
     }
   }
   InputMoments moments;
-  for (MomentSum& sum : lstm) moments.lstm.push_back(sum.Mean());
+  for (const MomentSum& sum : lstm) {
+    moments.lstm.push_back(sum.Mean());
+    moments.lstm_mean.push_back(sum.MeanRow());
+  }
   moments.output = output.Mean();
   moments.z_mean = logits.MeanRow();
   moments.z = logits.Covariance();

@@ -13,6 +13,8 @@ namespace bitlm::trainer {
 struct InputMoments {
   // By LSTM layer: the mean of u^T u, u = [x_t, h_{t-1}]: [I + H, I + H].
   std::vector<std::vector<float>> lstm;
+  // By LSTM layer: the mean of u: [I + H].
+  std::vector<std::vector<float>> lstm_mean;
   // The mean of h_t^T h_t of the last layer: [H, H].
   std::vector<float> output;
   // Of what the output table multiplies, z_t: its mean [E], and the mean of d^T d of the

@@ -1,15 +1,21 @@
 // An LSTM layer over a segment of T steps of B streams ([LCY18] section 3.1, equation 3), float or
-// binarized (section 3.3).
+// binarized (section 3.3; [ZT] section 3.1).
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "engine/model/model_config.h"
 #include "trainer/layers/activation_quantization.h"
 #include "trainer/layers/lstm_cell.h"
+#include "trainer/layers/lstm_norm.h"
+#include "trainer/layers/matrix_scale.h"
 #include "trainer/layers/parameter.h"
+#include "trainer/layers/sign_activation.h"
 
 namespace bitlm::trainer {
 
@@ -19,8 +25,18 @@ struct LstmState {
   AlignedBuffer<Real> h, c;
 };
 
-// Rows are t * B + b. A binary layer has one gamma per row of {W_x, W_h} together: s = W_x^b e +
-// W_h^b h, gates = s * exp(gamma) + b.
+// The options of ModelConfig that an LSTM layer has.
+struct LstmKind {
+  bool binary = false;                   // W_x and W_h.
+  ScaleKind scale = ScaleKind::kPerRow;  // Of binary matrices.
+  ActivationKind activation = ActivationKind::kReal;
+  NormKind norm = NormKind::kNone;
+};
+
+// Rows are t * B + b. With scales per row a binary layer has one gamma per row of {W_x, W_h}
+// together: s = W_x^b e + W_h^b h, gates = s * exp(gamma) + b. With scales per matrix: gates =
+// alpha_x sign(W_x) e + alpha_h sign(W_h) h + b. Norms: lstm_norm.h. With sign activations h enters
+// its product as its sign; x is one already, or 0 where dropout has taken it out.
 template <typename Backend>
 class LstmLayer {
  public:
@@ -28,14 +44,17 @@ class LstmLayer {
 
   // `rows` >= streams * steps: padded row count of the activations; the padding stays zero.
   LstmLayer(const Backend& backend, std::string name, int64_t streams, int64_t steps, int64_t rows,
-            int64_t inputs, int64_t hidden, bool binary, Real alpha)
+            int64_t inputs, int64_t hidden, const LstmKind& kind, Real alpha)
       : backend_(backend),
+        per_matrix_(kind.binary && kind.scale == ScaleKind::kPerMatrix),
         streams_(streams),
         steps_(steps),
         rows_(rows),
         hidden_(hidden),
-        weight_x_(backend, name + ".weight_x", inputs, 4 * hidden, binary, alpha),
-        weight_h_(backend, name + ".weight_h", hidden, 4 * hidden, binary, alpha),
+        weight_x_(backend, name + ".weight_x", inputs, 4 * hidden, kind.binary,
+                  per_matrix_ ? Real(kLatentLimit) : alpha),
+        weight_h_(backend, name + ".weight_h", hidden, 4 * hidden, kind.binary,
+                  per_matrix_ ? Real(kLatentLimit) : alpha),
         bias_(MakeParameter<Real>(name + ".bias", 1, 4 * hidden)),
         x_left_(backend.MakeLeft(rows, inputs)),
         x_transposed_(backend.MakeLeft(inputs, rows)),
@@ -48,19 +67,36 @@ class LstmLayer {
         c_in_(Size(rows, hidden)),
         c_(Size(rows, hidden)),
         tanh_c_(Size(rows, hidden)) {
-    if (binary) {
+    if (kind.binary && !per_matrix_) {
       gamma_ = MakeParameter<Real>(name + ".gamma", 1, 4 * hidden);
       exp_gamma_.resize(Size(1, 4 * hidden));
     }
+    if (kind.norm != NormKind::kNone) norm_.emplace(kind.norm, name, streams, steps, rows, hidden);
+    if (kind.activation == ActivationKind::kSign) h_sign_.emplace(rows, hidden);
   }
 
   Weight<Backend>& weight_x() { return weight_x_; }
   Weight<Backend>& weight_h() { return weight_h_; }
   Parameter<Real>& bias() { return bias_; }
-  Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer.
+  Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer with scales per row.
   bool binary() const { return weight_x_.parameter.binary(); }
+  bool has_gamma() const { return !exp_gamma_.empty(); }
+  LstmNorm<Real>* norm() { return norm_ ? &*norm_ : nullptr; }
+  SignActivation<Real>* h_sign() { return h_sign_ ? &*h_sign_ : nullptr; }
+  // Of products with the matrices' operands; alpha_x and alpha_h of [ZT], as of the last Pack.
+  Real factor_x() const { return factor_x_; }
+  Real factor_h() const { return factor_h_; }
+  // In a fixed order.
+  std::vector<Parameter<Real>*> Parameters() {
+    std::vector<Parameter<Real>*> all{&weight_x_.parameter, &weight_h_.parameter, &bias_};
+    if (has_gamma()) all.push_back(&gamma_);
+    if (norm_) {
+      for (Parameter<Real>* parameter : norm_->Parameters()) all.push_back(parameter);
+    }
+    return all;
+  }
   int64_t inputs() const { return weight_x_.parameter.rows; }
-  // h_{t-1} of the last Forward, after dropout, [rows, H].
+  // h_{t-1} of the last Forward, after dropout, or its sign, [rows, H].
   const Real* h_before() const { return h_in_.data(); }
 
   // `dropped`: DropConnect of W_h in this step. `state_dropped`: dropout of the h_{t-1} that W_h
@@ -73,21 +109,33 @@ class LstmLayer {
     weight_x_.Pack(backend_);
     weight_h_.Pack(backend_, dropped);
     for (size_t j = 0; j < exp_gamma_.size(); ++j) exp_gamma_[j] = std::exp(gamma_.value[j]);
+    ThreadPool* pool = backend_.pool();
+    factor_x_ = per_matrix_ ? MeanMagnitude(weight_x_.parameter, pool) : weight_x_.factor();
+    factor_h_ = per_matrix_ ? MeanMagnitude(weight_h_.parameter, pool) : weight_h_.factor();
+    if (norm_) norm_->Pack();
   }
 
   // Of the h_{t-1} that W_h multiplies, from now on.
   void set_state_grid(const ActivationGrid& grid) { state_grid_ = grid; }
 
   // x [rows, inputs]; resets [T * B]; h_out [rows, H]. `state` is read and becomes the state after
-  // the segment.
-  void Forward(const Real* x, std::span<const uint8_t> resets, LstmState<Real>* state,
-               Real* h_out) {
+  // the segment. `training`: by the statistics of this batch.
+  void Forward(const Real* x, std::span<const uint8_t> resets, bool training,
+               LstmState<Real>* state, Real* h_out) {
     const int64_t gate_cols = 4 * hidden_;
+    Real* x_products = norm_ ? norm_->x_products() : gates_.data();
+    Real* h_products = norm_ ? norm_->h_products() : gates_.data();
+    // Both products are added up before they are multiplied with factor_h.
+    const Real ratio = norm_ ? Real(1) : factor_x_ / factor_h_;
     ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
       backend_.SetLeftRows(x + first * inputs(), count, inputs(), nullptr, first, &x_left_);
       backend_.Multiply(x_left_, first, count, weight_x_.forward, 0, gate_cols,
-                        gates_.data() + first * gate_cols, gate_cols, false);
+                        x_products + first * gate_cols, gate_cols, false);
+      if (ratio == Real(1)) return;
+      for (int64_t i = first * gate_cols; i < (first + count) * gate_cols; ++i)
+        x_products[i] *= ratio;
     });
+    if (norm_) norm_->ForwardX(factor_x_, scale(), training, backend_.pool());
     ForSlices([&](int64_t b0, int64_t count) {
       for (int64_t t = 0; t < steps_; ++t) {
         const int64_t row = t * streams_ + b0;
@@ -107,15 +155,20 @@ class LstmLayer {
           std::copy(h, h + hidden_, h_in);
           std::copy(c, c + hidden_, c_in);
         }
+        if (h_sign_) h_sign_->Forward(row, count, h_in_.data() + row * hidden_);
         RoundActivationRows(state_grid_, h_in_.data() + row * hidden_, count, hidden_);
         ApplyDropoutToRows(state_dropped_, b0, h_in_.data() + row * hidden_, count, hidden_);
         backend_.SetLeftRows(h_in_.data() + row * hidden_, count, hidden_, nullptr, row, &h_left_);
         backend_.Multiply(h_left_, row, count, weight_h_.forward, 0, gate_cols,
-                          gates_.data() + row * gate_cols, gate_cols, true);
+                          h_products + row * gate_cols, gate_cols, !norm_);
+        if (norm_) {
+          norm_->ForwardGates(row, count, factor_h_, scale(), training,
+                              gates_.data() + row * gate_cols);
+        }
         for (int64_t r = row; r < row + count; ++r) {
           RunLstmCellForward(LstmCellForward<Real>{.hidden = hidden_,
-                                                   .factor = weight_h_.factor(),
-                                                   .scale = binary() ? exp_gamma_.data() : nullptr,
+                                                   .factor = norm_ ? Real(1) : factor_h_,
+                                                   .scale = norm_ ? nullptr : scale(),
                                                    .bias = bias_.value.data(),
                                                    .gates = gates_.data() + r * gate_cols,
                                                    .c_previous = c_in_.data() + r * hidden_,
@@ -123,21 +176,27 @@ class LstmLayer {
                                                    .tanh_c = tanh_c_.data() + r * hidden_,
                                                    .h = h_out + r * hidden_});
         }
+        if (norm_) {
+          norm_->ForwardCell(row, count, gates_.data() + row * gate_cols, c_.data() + row * hidden_,
+                             tanh_c_.data() + row * hidden_, h_out + row * hidden_);
+        }
       }
       const int64_t last = (steps_ - 1) * streams_ + b0;
       std::copy_n(h_out + last * hidden_, count * hidden_, state->h.data() + b0 * hidden_);
       std::copy_n(c_.data() + last * hidden_, count * hidden_, state->c.data() + b0 * hidden_);
     });
+    if (norm_ && training) norm_->EndPass();
   }
 
-  // `x`, `resets` as in the last Forward; h_gradient [rows, H] is destroyed; x_gradient [rows,
-  // inputs]. Sets the parameters' gradients. Gradients do not flow into the state before the
-  // segment (truncated back-propagation).
+  // `x`, `resets` as in the last Forward, a training one; h_gradient [rows, H] is destroyed;
+  // x_gradient [rows, inputs]. Sets the parameters' gradients. Gradients do not flow into the state
+  // before the segment (truncated back-propagation).
   void Backward(const Real* x, std::span<const uint8_t> resets, Real* h_gradient,
                 Real* x_gradient) {
     const int64_t gate_cols = 4 * hidden_;
-    const Real* scale = binary() ? exp_gamma_.data() : nullptr;
-    const Real factor = weight_h_.factor();
+    // Of the scaled products.
+    const Real* x_products = norm_ ? norm_->x_gradient() : gates_.data();
+    const Real* h_products = norm_ ? norm_->h_gradient() : gates_.data();
     ForSlices([&](int64_t b0, int64_t count) {
       AlignedBuffer<Real> carried_h(
           Size(count, hidden_));  // dC/dh of step t + 1 with respect to its input h.
@@ -153,42 +212,60 @@ class LstmLayer {
             std::fill(dc, dc + hidden_, Real(0));
           } else {
             const Real* from = carried_h.data() + b * hidden_;
-            for (int64_t j = 0; j < hidden_; ++j) dh[j] += factor * from[j];
+            for (int64_t j = 0; j < hidden_; ++j) dh[j] += factor_h_ * from[j];
+          }
+          const bool c_complete = norm_ && norm_->normalizes_cell();
+          if (c_complete) {
+            norm_->BackwardCell(r, gates_.data() + r * gate_cols, tanh_c_.data() + r * hidden_, dh,
+                                dc);
           }
           RunLstmCellBackward(LstmCellBackward<Real>{.hidden = hidden_,
                                                      .gates = gates_.data() + r * gate_cols,
                                                      .c_previous = c_in_.data() + r * hidden_,
                                                      .tanh_c = tanh_c_.data() + r * hidden_,
                                                      .h_gradient = dh,
-                                                     .c_gradient = dc});
+                                                     .c_gradient = dc,
+                                                     .c_complete = c_complete});
         }
-        backend_.SetLeftRows(gates_.data() + row * gate_cols, count, gate_cols, scale, row,
+        if (norm_) norm_->BackwardGates(row, count, gates_.data() + row * gate_cols);
+        backend_.SetLeftRows(h_products + row * gate_cols, count, gate_cols, scale(), row,
                              &gradient_left_);
         if (t > 0) {
           backend_.Multiply(gradient_left_, row, count, weight_h_.backward, 0, hidden_,
                             carried_h.data(), hidden_, false);
           ApplyDropoutToRows(state_dropped_, b0, carried_h.data(), count, hidden_);
+          if (h_sign_) h_sign_->Backward(row, count, carried_h.data());
         }
       }
     });
+    if (norm_) norm_->BackwardX(gates_.data(), backend_.pool());
     ForPieces(backend_.pool(), rows_, [&](int64_t first, int64_t count) {
+      if (norm_) {
+        backend_.SetLeftRows(x_products + first * gate_cols, count, gate_cols, scale(), first,
+                             &gradient_left_);
+      }
       backend_.Multiply(gradient_left_, first, count, weight_x_.backward, 0, inputs(),
                         x_gradient + first * inputs(), inputs(), false);
       if (!binary()) return;
       for (int64_t i = first * inputs(); i < (first + count) * inputs(); ++i)
-        x_gradient[i] *= weight_x_.factor();
+        x_gradient[i] *= factor_x_;
     });
-    backend_.SetRight(gates_.data(), gate_cols, Encode::kValue, scale, &gradient_right_);
+    backend_.SetRight(x_products, gate_cols, Encode::kValue, scale(), &gradient_right_);
     backend_.SetLeftTransposed(x, rows_, inputs(), &x_transposed_);
     backend_.MultiplyAll(x_transposed_, gradient_right_, weight_x_.parameter.gradient.data(),
                          gate_cols, false);
+    if (norm_) backend_.SetRight(h_products, gate_cols, Encode::kValue, scale(), &gradient_right_);
     backend_.SetLeftTransposed(h_in_.data(), rows_, hidden_, &h_transposed_);
     backend_.MultiplyAll(h_transposed_, gradient_right_, weight_h_.parameter.gradient.data(),
                          gate_cols, false);
     weight_h_.DropGradient(backend_);
     std::fill(bias_.gradient.begin(), bias_.gradient.end(), Real(0));
     AddColumnSums(gates_.data(), streams_ * steps_, gate_cols, bias_.gradient.data());
-    if (binary()) {
+    if (per_matrix_) {
+      BackThroughScale(factor_x_, backend_.pool(), &weight_x_.parameter);
+      BackThroughScale(factor_h_, backend_.pool(), &weight_h_.parameter);
+    }
+    if (has_gamma()) {
       std::fill(gamma_.gradient.begin(), gamma_.gradient.end(), Real(0));
       AddGammaGradient(weight_x_.parameter, gamma_.gradient.data());
       AddGammaGradient(weight_h_.parameter, gamma_.gradient.data());
@@ -197,13 +274,17 @@ class LstmLayer {
 
  private:
   static size_t Size(int64_t rows, int64_t cols) { return static_cast<size_t>(rows * cols); }
+  const Real* scale() const { return has_gamma() ? exp_gamma_.data() : nullptr; }
 
-  // Streams are independent: each thread takes some of them through all time steps.
+  // Streams are independent, but for norms across them: each thread takes some of them through all
+  // time steps.
   template <typename Body>
   void ForSlices(const Body& body) {
     constexpr int64_t kLeastStreams = 16;
     const int64_t slices =
-        std::clamp<int64_t>(streams_ / kLeastStreams, 1, backend_.pool()->threads());
+        norm_ && norm_->across_streams()
+            ? 1
+            : std::clamp<int64_t>(streams_ / kLeastStreams, 1, backend_.pool()->threads());
     const int64_t width = (streams_ + slices - 1) / slices;
     backend_.pool()->ParallelFor(static_cast<size_t>(slices), [&](size_t slice) {
       const int64_t first = static_cast<int64_t>(slice) * width;
@@ -212,8 +293,12 @@ class LstmLayer {
   }
 
   const Backend& backend_;
+  bool per_matrix_;
   int64_t streams_, steps_, rows_, hidden_;
   Weight<Backend> weight_x_, weight_h_;
+  Real factor_x_ = 1, factor_h_ = 1;
+  std::optional<LstmNorm<Real>> norm_;
+  std::optional<SignActivation<Real>> h_sign_;  // Of sign activations.
   Parameter<Real> bias_, gamma_;
   DropoutMask state_dropped_;
   ActivationGrid state_grid_;

@@ -40,8 +40,8 @@ BITLM_ALWAYS_INLINE void Forward(const LstmCellForward<Real>& a) {
   }
 }
 
-template <typename Real>
-BITLM_ALWAYS_INLINE void Backward(const LstmCellBackward<Real>& a) {
+template <typename Real, bool c_complete>
+BITLM_ALWAYS_INLINE void BackwardRow(const LstmCellBackward<Real>& a) {
   const int64_t h = a.hidden;
   Real* __restrict i_gate = a.gates;
   Real* __restrict f_gate = a.gates + h;
@@ -59,13 +59,18 @@ BITLM_ALWAYS_INLINE void Backward(const LstmCellBackward<Real>& a) {
     const Real o = o_gate[j];
     const Real t = tanh_c[j];
     const Real dh = h_gradient[j];
-    const Real dc = c_gradient[j] + dh * o * (Real(1) - t * t);
+    const Real dc = c_complete ? c_gradient[j] : c_gradient[j] + dh * o * (Real(1) - t * t);
     i_gate[j] = dc * g * i * (Real(1) - i);
     f_gate[j] = dc * c_previous[j] * f * (Real(1) - f);
     g_gate[j] = dc * i * (Real(1) - g * g);
     o_gate[j] = dh * t * o * (Real(1) - o);
     c_gradient[j] = dc * f;
   }
+}
+
+template <typename Real>
+BITLM_ALWAYS_INLINE void Backward(const LstmCellBackward<Real>& a) {
+  a.c_complete ? BackwardRow<Real, true>(a) : BackwardRow<Real, false>(a);
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ void RunLstmCellForward(const LstmCellForward<float>& args);
 void RunLstmCellForward(const LstmCellForward<double>& args);
 
 // From dC/dh and dC/dc (of later steps) to the gradients of the pre-activations, which replace the
-// activations in `gates`; c_gradient becomes dC/dc_previous.
+// activations in `gates`; c_gradient becomes dC/dc_previous. With `c_complete`, c_gradient has what
+// comes through h already (by a norm between c and h).
 template <typename Real>
 struct LstmCellBackward {
   int64_t hidden = 0;
@@ -33,6 +34,7 @@ struct LstmCellBackward {
   const Real* tanh_c = nullptr;
   const Real* h_gradient = nullptr;  // [H]
   Real* c_gradient = nullptr;        // [H] in and out
+  bool c_complete = false;
 };
 void RunLstmCellBackward(const LstmCellBackward<float>& args);
 void RunLstmCellBackward(const LstmCellBackward<double>& args);

@@ -8,6 +8,9 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/model/model_config.h"
@@ -20,6 +23,7 @@
 #include "trainer/layers/lstm.h"
 #include "trainer/layers/output.h"
 #include "trainer/layers/sampled_output.h"
+#include "trainer/layers/sign_activation.h"
 #include "trainer/layers/soft_targets.h"
 #include "trainer/tensor/random.h"
 
@@ -72,9 +76,12 @@ class Network {
   const NetworkShape& shape() const { return shape_; }
   // Whether binary matrices have fitted scales.
   bool fitted() const { return config_.bit_planes > 1 || shape_.fitted_scales; }
+  ThreadPool* pool() const { return backend_.pool(); }
 
   // Every parameter, in a fixed order.
   std::vector<Parameter<Real>*> Parameters();
+  // What training passes keep beside them: the running statistics of batch norms, by name.
+  std::vector<std::pair<std::string, std::span<Real>>> Statistics();
   EmbeddingLayer<Real>& embedding() { return *embedding_; }
   LinearLayer<Backend>* input_projection() {
     return input_projection_ ? &*input_projection_ : nullptr;
@@ -84,6 +91,8 @@ class Network {
   }
   std::vector<std::unique_ptr<LstmLayer<Backend>>>& lstm() { return lstm_; }
   OutputLayer<Backend>& output() { return *output_; }
+  // Of the inputs of the LSTM layers, by layer; empty without sign activations.
+  std::vector<SignActivation<Real>>& input_signs() { return input_signs_; }
 
   State ZeroState() const;
   // Whether training passes sample the softmax; at first they do if the shape has samples. Until
@@ -142,7 +151,8 @@ class Network {
   static constexpr uint64_t kStateMask = 4000;
   static constexpr uint64_t kProjectionMask = 5000;
 
-  void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, State* state);
+  void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, bool training,
+               State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {
     return {.rate = rate,
             .key = static_cast<uint32_t>(Combine(key, layer)),
@@ -173,6 +183,7 @@ class Network {
   std::optional<EmbeddingLayer<Real>> embedding_;
   std::optional<LinearLayer<Backend>> input_projection_, output_projection_;
   std::vector<std::unique_ptr<LstmLayer<Backend>>> lstm_;
+  std::vector<SignActivation<Real>> input_signs_;
   std::optional<OutputLayer<Backend>> output_;
   std::optional<SampledOutputLayer<Backend>> sampled_;
   PackedTeachers<Backend> packed_teachers_;  // Of the teachers, which do not change.
@@ -221,20 +232,25 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   embedded_ = buffer(e);
   if (config.input_projection != MatrixKind::kNone) {
     input_projection_.emplace(backend, "input_projection", rows_, e, h,
-                              binary(config.input_projection), alpha);
+                              binary(config.input_projection), alpha, config.scale);
   }
+  const LstmKind kind{.binary = binary(config.recurrent),
+                      .scale = config.scale,
+                      .activation = config.activation,
+                      .norm = config.norm};
   for (int layer = 0; layer < config.layers; ++layer) {
     const int64_t inputs = config.LstmInputSize(layer);
     lstm_.push_back(std::make_unique<LstmLayer<Backend>>(backend, "lstm." + std::to_string(layer),
                                                          shape.streams, shape.steps, rows_, inputs,
-                                                         h, binary(config.recurrent), alpha));
+                                                         h, kind, alpha));
+    if (config.activation == ActivationKind::kSign) input_signs_.emplace_back(rows_, inputs);
     x_.push_back(buffer(inputs));
     h_.push_back(buffer(h));
   }
   hidden_.push_back(buffer(h));
   if (config.output_projection != MatrixKind::kNone) {
     output_projection_.emplace(backend, "output_projection", rows_, h, e,
-                               binary(config.output_projection), alpha);
+                               binary(config.output_projection), alpha, config.scale);
     projected_ = buffer(e);
   }
   static_assert(kSampleUnit == 2 * OutputLayer<Backend>::kTileWords);
@@ -269,18 +285,29 @@ std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
   const auto add_linear = [&](LinearLayer<Backend>& layer) {
     all.push_back(&layer.weight().parameter);
     all.push_back(&layer.bias());
-    if (layer.binary()) all.push_back(&layer.gamma());
+    if (layer.has_gamma()) all.push_back(&layer.gamma());
   };
   if (input_projection_) add_linear(*input_projection_);
   for (auto& layer : lstm_) {
-    all.push_back(&layer->weight_x().parameter);
-    all.push_back(&layer->weight_h().parameter);
-    all.push_back(&layer->bias());
-    if (layer->binary()) all.push_back(&layer->gamma());
+    for (Parameter<Real>* parameter : layer->Parameters()) all.push_back(parameter);
   }
   if (output_projection_) add_linear(*output_projection_);
   all.push_back(&output_->table());
   if (output_->bias() != nullptr) all.push_back(output_->bias());
+  return all;
+}
+
+template <typename Backend>
+std::vector<std::pair<std::string, std::span<typename Backend::Real>>>
+Network<Backend>::Statistics() {
+  std::vector<std::pair<std::string, std::span<Real>>> all;
+  for (size_t layer = 0; layer < lstm_.size(); ++layer) {
+    LstmNorm<Real>* norm = lstm_[layer]->norm();
+    if (norm == nullptr || norm->batch_x() == nullptr) continue;
+    const std::string name = "lstm." + std::to_string(layer);
+    all.emplace_back(name + ".statistics_x", norm->batch_x()->statistics());
+    all.emplace_back(name + ".statistics_h", norm->batch_h()->statistics());
+  }
   return all;
 }
 
@@ -348,7 +375,7 @@ void Network<Backend>::ScaleLogits(Real scale) {
 
 template <typename Backend>
 void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key,
-                               State* state) {
+                               bool training, State* state) {
   using enum QuantizationScale;
   const int64_t h = config_.hidden_size;
   const auto round = [&](bool binary, QuantizationScale scale, Real* x, int64_t cols) {
@@ -356,6 +383,9 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
   };
   Real* first = input_projection_ ? embedded_.data() : x_[0].data();
   embedding_->Forward(batch.inputs, first, backend_.pool());
+  // A value that dropout takes out before it becomes a sign would be -1: noise ([ZT] section 4.3).
+  // So dropout takes signs out.
+  if (!input_signs_.empty() && !input_projection_) input_signs_[0].Forward(0, used_rows_, first);
   ApplyWordDropout(WordMask(dropout, key), batch.inputs, first, config_.embedding_size,
                    backend_.pool());
   if (input_projection_) {
@@ -368,9 +398,12 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
     if (layer > 0) std::copy(h_[layer - 1].begin(), h_[layer - 1].end(), x_[layer].begin());
     round(lstm_[layer]->binary(), layer > 0 ? kHidden : kRowMaximum, x_[layer].data(),
           lstm_[layer]->inputs());
+    if (!input_signs_.empty() && (layer > 0 || input_projection_))
+      input_signs_[layer].Forward(0, used_rows_, x_[layer].data());
     ApplyDropout(Mask(InputRate(dropout, layer), dropout, key, layer), x_[layer].data(), used_rows_,
                  lstm_[layer]->inputs(), backend_.pool());
-    lstm_[layer]->Forward(x_[layer].data(), batch.resets, &(*state)[layer], h_[layer].data());
+    lstm_[layer]->Forward(x_[layer].data(), batch.resets, training, &(*state)[layer],
+                          h_[layer].data());
   }
   std::copy(h_.back().begin(), h_.back().end(), hidden_[0].begin());
   const bool binary_table = output_->table().binary();
@@ -388,7 +421,7 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
 
 template <typename Backend>
 double Network<Backend>::Loss(const Batch& batch, State* state) {
-  Forward(batch, {}, 0, state);
+  Forward(batch, {}, 0, /*training=*/false, state);
   sampled_last_ = false;
   return output_->Loss(z(), targets_.data());
 }
@@ -413,7 +446,7 @@ double Network<Backend>::LossAndClasses(const Batch& batch, State* state,
 
 template <typename Backend>
 Teacher<typename Backend::Real> Network<Backend>::Teach(const Batch& batch, State* state) {
-  Forward(batch, {}, 0, state);
+  Forward(batch, {}, 0, /*training=*/false, state);
   return {.z = z(), .output = output_->weights()};
 }
 
@@ -421,7 +454,7 @@ template <typename Backend>
 double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates& dropout,
                                          uint64_t dropout_key, Real gradient_scale, State* state,
                                          const Distillation<Real>& from) {
-  Forward(batch, dropout, dropout_key, state);
+  Forward(batch, dropout, dropout_key, /*training=*/true, state);
   Real* gradient = gradient_a_.data();
   Real* other = gradient_b_.data();
   double loss = 0;
@@ -461,6 +494,8 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
     std::swap(gradient, other);
     ApplyDropout(Mask(InputRate(dropout, layer), dropout, dropout_key, layer), gradient, used_rows_,
                  lstm_[layer]->inputs(), backend_.pool());
+    if (!input_signs_.empty() && (layer > 0 || input_projection_))
+      input_signs_[layer].Backward(0, used_rows_, gradient);
   }
   if (input_projection_) {
     input_projection_->Backward(embedded_.data(), gradient, other);
@@ -468,6 +503,8 @@ double Network<Backend>::LossAndGradient(const Batch& batch, const DropoutRates&
   }
   ApplyWordDropout(WordMask(dropout, dropout_key), batch.inputs, gradient, config_.embedding_size,
                    backend_.pool());
+  if (!input_signs_.empty() && !input_projection_)
+    input_signs_[0].Backward(0, used_rows_, gradient);
   embedding_->Backward(batch.inputs, gradient, backend_.pool());
   return loss;
 }

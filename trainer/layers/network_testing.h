@@ -38,6 +38,21 @@ inline ModelConfig Planes(int planes, ModelConfig config) {
   return config;
 }
 
+// A preset with a norm.
+inline ModelConfig NormConfig(const std::string& preset, NormKind norm, int layers = 1) {
+  ModelConfig config = SmallConfig(preset, layers);
+  config.norm = norm;
+  return config;
+}
+
+// Every linear layer and the LSTM with a scale per matrix.
+inline ModelConfig PerMatrixConfig(ActivationKind activation) {
+  ModelConfig config = SmallConfig("bllm");
+  config.scale = ScaleKind::kPerMatrix;
+  config.activation = activation;
+  return config;
+}
+
 inline constexpr NetworkShape kShape{.streams = 3, .steps = 5};
 
 // Inputs, targets with one that is not scored, and resets inside the segment.
@@ -62,6 +77,16 @@ void Randomize(Net& network, double scale, uint64_t key = 1) {
       p->value[i] = static_cast<typename Net::Real>(scale * GaussianAt(key, i));
     }
     ++key;
+  }
+}
+
+// Sign activations become the linear functions, about the last pass, whose gradients the
+// straight-through estimator takes.
+template <typename Net>
+void LinearizeSigns(Net& network) {
+  for (auto& sign : network.input_signs()) sign.Linearize();
+  for (auto& layer : network.lstm()) {
+    if (layer->h_sign() != nullptr) layer->h_sign()->Linearize();
   }
 }
 

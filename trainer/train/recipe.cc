@@ -158,6 +158,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"init.forget_bias", Number(&r->initial.forget_bias, -10, 10)},
       {"init.gamma_input", Number(&r->initial.gamma_input, -20, 20)},
       {"init.gamma_output", Number(&r->initial.gamma_output, -20, 20)},
+      {"init.gain", Number(&r->initial.gain, 0, 100)},
       {"seed", Integer(&r->seed, 0, kMany)},
       {"checkpoint_seconds", Number(&r->checkpoint_interval_s, 0, 1e6)},
       {"temperature", Choice<bool>(&r->tune_temperature, {{"1", false}, {"tuned", true}})},
@@ -297,6 +298,14 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: data.hold_out: data.valid is there, too", source));
   }
+  const bool plain = recipe.model.scale == ScaleKind::kPerRow &&
+                     recipe.model.activation == ActivationKind::kReal &&
+                     recipe.model.norm == NormKind::kNone;
+  if (recipe.shape.fitted_scales && !plain) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: binary.scales: \"fitted\" goes with scale per_row, activation real and norm none",
+        source));
+  }
   if (recipe.shape.softmax_samples % kSampleUnit != 0) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
@@ -334,14 +343,10 @@ absl::StatusOr<Recipe> ReadRecipe(const std::string& path,
 absl::Status CheckTrainable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(ValidateConfig(config));
   BITLM_RETURN_IF_ERROR(CheckServable(config));
-  const bool scaled = config.recurrent == MatrixKind::kBinary ||
-                      config.input_projection == MatrixKind::kBinary ||
-                      config.output_projection == MatrixKind::kBinary;
-  for (const auto& [set, name] :
-       {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
-        std::pair(scaled && config.scale != ScaleKind::kPerRow, "scale"),
-        std::pair(config.activation != ActivationKind::kReal, "activation"),
-        std::pair(config.norm != NormKind::kNone, "norm")}) {
+  const bool plain = config.scale == ScaleKind::kPerRow &&
+                     config.activation == ActivationKind::kReal && config.norm == NormKind::kNone;
+  for (const auto& [set, name] : {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
+                                  std::pair(config.bit_planes > 1 && !plain, "bit_planes")}) {
     if (set) {
       return absl::FailedPreconditionError(
           absl::StrFormat("model.%s: this version does not train it", name));

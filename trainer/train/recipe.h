@@ -73,7 +73,8 @@ struct Recipe {
   double sampled_part = 0.8;
   double epochs = 20;             // epochs: may be a fraction
   int validations_per_epoch = 1;  // validations_per_epoch
-  InitialValues initial;          // init.uniform, .forget_bias, .gamma_input, .gamma_output
+  InitialValues initial;          // init.uniform, .forget_bias, .gamma_input,
+                                  // .gamma_output, .gain
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit

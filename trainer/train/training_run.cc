@@ -60,6 +60,18 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   if (!recipe.word_vectors.empty() && !recipe.initial_model.empty()) {
     return absl::InvalidArgumentError("init.word_vectors: init.model has vectors of its own");
   }
+  if (sized.model.norm == NormKind::kBatch) {
+    constexpr int64_t kLeastStreams = 8;
+    if (recipe.shape.streams < kLeastStreams) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("batch.streams: %d, norm \"batch\" needs %d or more for its statistics",
+                          recipe.shape.streams, kLeastStreams));
+    }
+    if (recipe.average_decay > 0) {
+      return absl::InvalidArgumentError(
+          "average.decay: averaged weights would need statistics of their own for norm \"batch\"");
+    }
+  }
   std::error_code error;
   if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
     return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
@@ -214,6 +226,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
 std::vector<std::pair<std::string, std::span<float>>> TrainingRun::WeightArrays() {
   std::vector<std::pair<std::string, std::span<float>>> arrays;
   for (Parameter<float>* p : network_.Parameters()) arrays.emplace_back(p->name, p->value.span());
+  for (auto& [name, values] : network_.Statistics()) arrays.emplace_back(name, values);
   return arrays;
 }
 

@@ -73,8 +73,12 @@ absl::Status TrainingRun::Initialize() {
     latent = std::move(tied.latent);
     model = std::make_shared<const Model>(std::move(tied.model));
   }
-  if (recipe_.model.recurrent == MatrixKind::kBinary ||
-      recipe_.model.output_projection == MatrixKind::kBinary) {
+  const ModelConfig& config = recipe_.model;
+  const bool fits_inputs =
+      (config.recurrent == MatrixKind::kBinary &&
+       (config.scale == ScaleKind::kPerRow || config.activation == ActivationKind::kSign)) ||
+      config.output_projection == MatrixKind::kBinary || config.norm == NormKind::kBatch;
+  if (fits_inputs) {
     BITLM_RETURN_IF_ERROR(measure());
   }
   const auto report = InitializeFromModel(*model, options, &pool_, &network_);

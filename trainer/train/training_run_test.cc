@@ -51,10 +51,15 @@ TEST_P(TrainingRunPresetTest, LearnsExportsAndIsEvaluatedByTheEngine) {
 // as the engine does, and in float32 with two activation planes little separates them. A lost bias,
 // scale or transposition would.
 TEST_P(TrainingRunPresetTest, ExportIsTheTrainedNetwork) {
-  const Recipe recipe =
-      MakeRecipe(GetParam(),
-                 "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 2\n"
-                 "batch.streams = 1\nbatch.steps = 64\nmodel.activation_planes = 2\n");
+  // A batch norm needs many streams: each has one of as many equal texts.
+  const int streams = std::string_view(GetParam()) == "xnor-lstm-bn" ? 16 : 1;
+  std::string valid;
+  for (int i = 0; i < streams; ++i) valid += MadeUpText(2, 60);
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/valid.txt", valid).ok());
+  const Recipe recipe = MakeRecipe(
+      GetParam(), "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n" +
+                      absl::StrCat("epochs = ", 2 * streams, "\nbatch.streams = ", streams, "\n") +
+                      "batch.steps = 64\nmodel.activation_planes = 2\n");
   TrainingOptions options = Options("out");
   options.precision = Precision::kFloat32;
   auto run = TrainingRun::Create(recipe, options);
@@ -90,18 +95,24 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
                          testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
                                          "belm_planes_3", "bllm_planes_2", "bllm_fitted",
-                                         "tied_binary_planes_2", "tied_binary_planes_3"));
+                                         "tied_binary_planes_2", "tied_binary_planes_3", "bw-lstm",
+                                         "xnor-lstm", "xnor-lstm-bn", "lstm_layer_norm",
+                                         "bllm_layer_norm", "xnor-lstm_layer_norm"));
 
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
-  for (const char* optimizer :
-       {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
-        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n",
-        "optimizer = adam\nadam.beta1 = 0\nlearning_rate = 0.03\nschedule = cosine\n"
-        "clip_latent = false\nvalidations_per_epoch = 5\naverage.decay = 1\n"
-        "average.patience = 1\n"}) {
-    const bool averaged = std::string_view(optimizer).find("average") != std::string_view::npos;
-    const Recipe recipe = MakeRecipe(averaged ? "tied_binary_planes_3" : "bllm", optimizer);
+  const std::string adam = "optimizer = adam\nlearning_rate = 0.003\n";
+  const std::string averaged = "average.decay = 0.9\naverage.from = 0.2\n";
+  const std::string triggered =
+      "optimizer = adam\nadam.beta1 = 0\nlearning_rate = 0.03\nschedule = cosine\n"
+      "clip_latent = false\nvalidations_per_epoch = 5\naverage.decay = 1\n"
+      "average.patience = 1\n";
+  for (const auto& [preset, optimizer] :
+       {std::pair("bllm", std::string("optimizer = sgd\nlearning_rate = 1\n")),
+        std::pair("bllm", adam), std::pair("tied_binary_planes_3", adam + averaged),
+        std::pair("bllm", triggered), std::pair("xnor-lstm-bn", adam)}) {
+    SCOPED_TRACE(preset);
+    const Recipe recipe = MakeRecipe(preset, optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
     std::filesystem::remove_all(directory_ + "/parts");
     auto whole = TrainingRun::Create(recipe, Options("whole"));
@@ -159,6 +170,16 @@ TEST_F(TrainingRunTest, HeldOutTextIsWrittenAndValidatedOn) {
   ASSERT_TRUE(WriteFileAtomically(directory_ + "/out/valid.txt", "w1 w2\n").ok());
   EXPECT_EQ(TrainingRun::Create(recipe, Options("out")).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(TrainingRunTest, BatchNormNeedsStreamsAndTheWeightsThemselves) {
+  for (const auto& [extra, key] : {std::pair("batch.streams = 7\n", "batch.streams: 7"),
+                                   std::pair("average.decay = 1\n", "average.decay: ")}) {
+    const absl::Status status =
+        TrainingRun::Create(MakeRecipe("xnor-lstm-bn", extra), Options("out")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(key));
+  }
 }
 
 TEST_F(TrainingRunTest, RefusesADirectoryOfAnotherRecipe) {
@@ -276,7 +297,8 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     models[preset] = *(*source)->Export();
     ASSERT_LT(LeastLogged(directory_ + "/" + preset + "/log.csv"), 6.0);
   }
-  for (const char* preset : {"belm", "bllm", "tied_binary", "tied_binary_planes_2"}) {
+  for (const char* preset : {"belm", "bllm", "tied_binary", "tied_binary_planes_2", "bw-lstm",
+                             "xnor-lstm", "xnor-lstm-bn"}) {
     const std::string model =
         models[std::string_view(preset).starts_with("tied") ? "tied" : "lstm"];
     SCOPED_TRACE(preset);

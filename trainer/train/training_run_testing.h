@@ -38,9 +38,12 @@ inline std::string MadeUpText(uint64_t seed, int sentences) {
 }
 
 // A preset, or a network with one table for input and output and a bias per word; "_planes_2" and 3
-// have several planes, "_fitted" has fitted scales.
+// have several planes, "_fitted" has fitted scales, "_layer_norm" a layer norm.
 inline std::string ModelText(const std::string& full_name) {
   std::string name = full_name;
+  if (const size_t at = name.find("_layer_norm"); at != std::string::npos) {
+    return "model.preset = " + name.substr(0, at) + "\nmodel.norm = layer\n";
+  }
   for (const auto& [suffix, text] : {std::pair("_planes_2", "model.bit_planes = 2\n"),
                                      std::pair("_planes_3", "model.bit_planes = 3\n"),
                                      std::pair("_fitted", "binary.scales = fitted\n")}) {
