@@ -15,6 +15,7 @@
 #include "engine/base/status.h"
 #include "trainer/init/matrices.h"
 #include "trainer/init/sign_factors.h"
+#include "trainer/init/sign_rows.h"
 
 namespace bitlm::trainer {
 namespace {
