@@ -16,6 +16,7 @@
 #include "trainer/init/matrices.h"
 #include "trainer/init/norm_from_model.h"
 #include "trainer/init/sign_factors.h"
+#include "trainer/init/sign_rows.h"
 
 namespace bitlm::trainer {
 namespace {

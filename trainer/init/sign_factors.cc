@@ -3,136 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
+#include "trainer/init/descent.h"
 #include "trainer/init/matrices.h"
+#include "trainer/init/sign_rows.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
 namespace {
-
-// Least squares in signs: minimizes s^T G s - 2 t^T s over s in {-1, +1}^n, one sign at a time.
-// `signs` is the start and the result; `residual` = t - G s at the start, and afterwards. G is
-// symmetric, [n, n].
-void DescendSigns(std::span<const float> gram, std::span<float> signs, std::span<float> residual) {
-  constexpr int kSweeps = 8;
-  const size_t n = signs.size();
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    bool changed = false;
-    for (size_t k = 0; k < n; ++k) {
-      // A flip changes the target by 4 (s_k r_k + G_kk).
-      if (signs[k] * residual[k] + gram[k * n + k] >= 0) continue;
-      const float change = -2 * signs[k];
-      signs[k] += change;
-      const float* row = gram.data() + k * n;
-      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
-      changed = true;
-    }
-    if (!changed) return;
-  }
-}
-
-// The same in values of planes.
-void DescendCodes(const PlaneLevels<float>& levels, std::span<const float> gram,
-                  std::span<float> codes, std::span<float> residual) {
-  constexpr int kSweeps = 8;
-  const size_t n = codes.size();
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    bool changed = false;
-    for (size_t k = 0; k < n; ++k) {
-      if (!(gram[k * n + k] > 0)) continue;
-      // The nearest to the minimum along this value.
-      const float best = codes[k] + residual[k] / gram[k * n + k];
-      const float change = levels.Value(best) - codes[k];
-      // Between two levels rounding could go back and forth.
-      if (std::fabs(change) <= 1e-5f * levels.level[0] + 1e-30f) continue;
-      codes[k] += change;
-      const float* row = gram.data() + k * n;
-      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
-      changed = true;
-    }
-    if (!changed) return;
-  }
-}
-
-// Where the minimum along each value is: codes + residual / diagonal.
-void Minima(std::span<const float> gram, std::span<const float> codes,
-            std::span<const float> residual, std::span<float> minima) {
-  const size_t n = codes.size();
-  for (size_t k = 0; k < n; ++k) {
-    const float diagonal = gram[k * n + k];
-    minima[k] = codes[k] + (diagonal > 0 ? residual[k] / diagonal : 0);
-  }
-}
-
-// Latent values from minima: what they are beyond their codes says how far a change of code is. The
-// values of a level keep it as their mean, and stay nearest to it: so a fit brings them back.
-void MakeLatent(const PlaneLevels<float>& levels, std::span<float> minima) {
-  const size_t count = size_t{1} << (levels.planes - 1);
-  std::array<double, 4> sum{}, number{};
-  const auto level_of = [&](float w) {
-    size_t k = 0;
-    while (k + 1 < count && std::fabs(w) > levels.threshold[k]) ++k;
-    return k;
-  };
-  for (const float w : minima) {
-    const size_t k = level_of(w);
-    sum[k] += std::fabs(w);
-    number[k] += 1;
-  }
-  for (float& w : minima) {
-    const size_t k = level_of(w);
-    const float level = levels.level[k];
-    const float low = k == 0 ? 0 : levels.threshold[k - 1];
-    const float high = k + 1 < count ? levels.threshold[k] : 3 * level;
-    const float moved = std::fabs(w) + level - static_cast<float>(sum[k] / number[k]);
-    w = std::copysign(std::clamp(moved, low + 0.1f * (level - low), high - 0.1f * (high - level)),
-                      w > 0 ? 1.0f : -1.0f);
-  }
-}
-
-// residual -= G x.
-void SubtractProduct(std::span<const float> gram, std::span<const float> x,
-                     std::span<float> residual) {
-  for (size_t k = 0; k < x.size(); ++k) {
-    const float* row = gram.data() + k * x.size();
-    for (size_t l = 0; l < x.size(); ++l) residual[l] -= x[k] * row[l];
-  }
-}
-
-// The signs times a fourth of what a flip costs, s_k r_k + G_kk, but never 0, which has no sign.
-void Margins(std::span<const float> gram, std::span<const float> signs,
-             std::span<const float> residual, std::span<float> margins) {
-  const size_t n = signs.size();
-  for (size_t k = 0; k < n; ++k) {
-    const float diagonal = gram[k * n + k];
-    const float cost = std::max(signs[k] * residual[k] + diagonal, 1e-6f * diagonal + 1e-30f);
-    margins[k] = std::copysign(cost, signs[k]);
-  }
-}
-
-void DivideByMeanMagnitude(std::vector<float>* values) {
-  double sum = 0;
-  for (const float x : *values) sum += std::fabs(x);
-  if (!(sum > 0)) return;
-  const auto factor = static_cast<float>(static_cast<double>(values->size()) / sum);
-  for (float& x : *values) x *= factor;
-}
-
-// Least squares in float values: Gauss-Seidel steps on G x = t.
-void DescendValues(std::span<const float> gram, int sweeps, std::span<float> values,
-                   std::span<float> residual) {
-  const size_t n = values.size();
-  for (int sweep = 0; sweep < sweeps; ++sweep) {
-    for (size_t k = 0; k < n; ++k) {
-      const float* row = gram.data() + k * n;
-      if (!(row[k] > 0)) continue;
-      const float change = residual[k] / row[k];
-      values[k] += change;
-      for (size_t l = 0; l < n; ++l) residual[l] -= change * row[l];
-    }
-  }
-}
 
 // out[i, j] = sum over v of weights[v] * a[v, i] * b[v, j].
 void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float> b, size_t m,
@@ -149,27 +27,6 @@ void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float>
       }
     }
   });
-}
-
-// Gauss's elimination with pivots of the first n rows; false when they are nearly singular.
-bool Solve(int n, std::array<std::array<double, 4>, 3> a, std::array<double, 3>* x) {
-  const auto size = static_cast<size_t>(n);
-  const double unit = std::max({a[0][0], size > 1 ? a[1][1] : 0, size > 2 ? a[2][2] : 0});
-  for (size_t i = 0; i < size; ++i) {
-    size_t pivot = i;
-    for (size_t r = i + 1; r < size; ++r) {
-      if (std::fabs(a[r][i]) > std::fabs(a[pivot][i])) pivot = r;
-    }
-    std::swap(a[i], a[pivot]);
-    if (!(std::fabs(a[i][i]) > 1e-9 * unit)) return false;
-    for (size_t r = 0; r < size; ++r) {
-      if (r == i) continue;
-      const double factor = a[r][i] / a[i][i];
-      for (size_t c = i; c < 4; ++c) a[r][c] -= factor * a[i][c];
-    }
-  }
-  for (size_t i = 0; i < size; ++i) (*x)[i] = a[i][3] / a[i][i];
-  return true;
 }
 
 float Sign(float x) { return x > 0 ? 1.0f : -1.0f; }
@@ -392,93 +249,6 @@ class Factorization {
 };
 
 }  // namespace
-
-SignRow FitSignRow(std::span<const float> values, std::span<const float> moments) {
-  const size_t n = values.size();
-  std::vector<float> signs(n), target(n), product(n), residual(n);
-  SubtractProduct(moments, values, target);
-  double sum = 0;
-  for (size_t i = 0; i < n; ++i) {
-    target[i] = -target[i];  // C w
-    signs[i] = Sign(values[i]);
-    sum += std::fabs(values[i]);
-  }
-  SignRow row{.margins = std::vector<float>(n),
-              .scale = static_cast<float>(std::max(1e-12, sum / static_cast<double>(n)))};
-  SubtractProduct(moments, signs, product);  // -C s
-  // Given the signs, the scale: (s C w) / (s C s).
-  const auto fit_scale = [&] {
-    double numerator = 0, denominator = 0;
-    for (size_t i = 0; i < n; ++i) {
-      numerator += signs[i] * target[i];
-      denominator -= signs[i] * product[i];
-    }
-    if (numerator > 0 && denominator > 0) row.scale = static_cast<float>(numerator / denominator);
-  };
-  for (int round = 0; round < 4; ++round) {
-    fit_scale();
-    // Given the scale, the signs: those that are best for C w / scale.
-    for (size_t i = 0; i < n; ++i) residual[i] = product[i] + target[i] / row.scale;
-    DescendSigns(moments, signs, residual);
-    for (size_t i = 0; i < n; ++i) product[i] = residual[i] - target[i] / row.scale;
-  }
-  fit_scale();
-  Margins(moments, signs, residual, row.margins);
-  DivideByMeanMagnitude(&row.margins);
-  return row;
-}
-
-std::vector<float> FitPlanesRow(std::span<const float> values, std::span<const float> moments,
-                                int planes) {
-  const size_t n = values.size();
-  PlaneLevels<float> levels = FitTable(planes, values.data(), 1, static_cast<int64_t>(n));
-  if (!(levels.level[0] > 0)) return {values.begin(), values.end()};
-  std::vector<float> codes(n), residual(n), target(n);
-  for (size_t i = 0; i < n; ++i) codes[i] = levels.Value(values[i]);
-  SubtractProduct(moments, values, target);
-  for (float& x : target) x = -x;  // C w
-  std::vector<std::vector<float>> signs(static_cast<size_t>(planes), std::vector<float>(n));
-  for (int round = 0; round < 3; ++round) {
-    // Given the codes, the scales: (B C B^T) s = B C w.
-    std::array<std::array<double, 4>, 3> system{};
-    for (size_t p = 0; p < signs.size(); ++p) {
-      for (size_t i = 0; i < n; ++i) signs[p][i] = levels.Bits(codes[i]) >> p & 1 ? 1.0f : -1.0f;
-    }
-    for (size_t p = 0; p < signs.size(); ++p) {
-      std::vector<float> product(n);
-      SubtractProduct(moments, signs[p], product);
-      for (size_t q = 0; q < signs.size(); ++q) {
-        for (size_t i = 0; i < n; ++i) system[p][q] -= product[i] * signs[q][i];
-      }
-      for (size_t i = 0; i < n; ++i) system[p][3] += signs[p][i] * target[i];
-    }
-    std::array<double, 3> scales;
-    if (!Solve(planes, system, &scales)) break;
-    PlaneLevels<float> next = levels;
-    SetScales<float>({scales.data(), static_cast<size_t>(planes)}, &next);
-    if (!(next.level[0] > 0)) break;
-    for (size_t i = 0; i < n; ++i) {
-      float sum = 0;
-      for (size_t p = 0; p < signs.size(); ++p) sum += next.scale[p] * signs[p][i];
-      codes[i] = sum;
-    }
-    levels = next;
-    // Given the scales, the codes.
-    residual = target;
-    SubtractProduct(moments, codes, residual);
-    DescendCodes(levels, moments, codes, residual);
-  }
-  residual = target;
-  SubtractProduct(moments, codes, residual);
-  std::vector<float> latent(n);
-  Minima(moments, codes, residual, latent);
-  // Rounding apart, minima are nearest to their codes.
-  for (size_t i = 0; i < n; ++i) {
-    if (levels.Value(latent[i]) != levels.Value(codes[i])) latent[i] = codes[i];
-  }
-  MakeLatent(levels, latent);
-  return latent;
-}
 
 SignFactors FactorIntoSigns(std::span<const float> table, std::span<const float> weights,
                             int64_t size, const FactorOptions& options, ThreadPool* pool) {

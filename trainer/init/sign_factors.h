@@ -1,5 +1,5 @@
-// Fits signs to float matrices by coordinate descent: a float table becomes a binary table and a
-// linear layer, a float layer a binary one, both close to what they replace.
+// Factors a float table into a binary one and a matrix by coordinate descent, so that the table and
+// a linear layer are close to what they replace.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,6 @@
 #include "trainer/layers/planes.h"
 
 namespace bitlm::trainer {
-
-// A row of values as signs times one scale.
-struct SignRow {
-  std::vector<float> margins;  // The signs, times the cost of a flip relative to the row's mean.
-  float scale = 0;             // Above 0.
-};
-
-// The row w of a layer, fitted by scale * s, s in {-1, +1}^n, to what it computes: minimizes
-// (w - scale s) C (w - scale s)^T, `moments` C [n, n] the mean of u^T u over the inputs u.
-SignRow FitSignRow(std::span<const float> values, std::span<const float> moments);
-
-// The same with planes (planes.h): the row becomes latent values near those of the planes, from
-// which a fit without moments brings them back.
-std::vector<float> FitPlanesRow(std::span<const float> values, std::span<const float> moments,
-                                int planes);
 
 struct FactorOptions {
   // Above 1: B is not signs, but sums of planes with the scales that are best for Gaussian values.

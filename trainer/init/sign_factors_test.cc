@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/init/sign_rows.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
