@@ -21,6 +21,7 @@
 #include "trainer/layers/embedding.h"
 #include "trainer/layers/linear.h"
 #include "trainer/layers/lstm.h"
+#include "trainer/layers/network_options.h"
 #include "trainer/layers/output.h"
 #include "trainer/layers/sampled_output.h"
 #include "trainer/layers/sign_activation.h"
@@ -28,38 +29,6 @@
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
-
-// Words are sampled by tiles of the output layer.
-inline constexpr int64_t kSampleUnit = 1024;
-
-struct NetworkShape {
-  int64_t streams = 64;  // B
-  int64_t steps = 35;    // T
-  // Words of a sampled softmax (sampled_output.h), a multiple of kSampleUnit; 0, and as many as the
-  // vocabulary or more = no sampling.
-  int64_t softmax_samples = 0;
-  // Scales of binary matrices are fitted to their latent values (planes.h) instead of learned. With
-  // several planes they always are.
-  bool fitted_scales = false;
-};
-
-struct DropoutRates {
-  double input = 0;          // Of the first LSTM layer's input.
-  double hidden = 0;         // Between LSTM layers.
-  double output = 0;         // Of the last LSTM layer's output.
-  double words = 0;          // Of whole words of the input.
-  double projection = 0;     // Of the output projection's output.
-  double recurrent = 0;      // Of the weights of W_h (DropConnect).
-  double state = 0;          // Of the h_{t-1} that W_h multiplies, one mask for a segment.
-  bool variational = false;  // One mask for all steps of a segment (Gal and Ghahramani 2016).
-};
-
-// What the gradients are of besides the cross entropy; 0 = without.
-struct Penalties {
-  ActivationRegularization activations;
-  // Of (log Z)^2, see OutputLayer::set_self_normalization; of networks that are self_normalized.
-  double self_normalization = 0;
-};
 
 template <typename Backend>
 class Network {
