@@ -98,6 +98,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"batch.steps", Integer(&r->shape.steps, 1, 4096)},
       {"softmax.samples", Integer(&r->shape.softmax_samples, 0, kMany)},
       {"softmax.sampled_part", Number(&r->sampled_part, 0, 1)},
+      {"binary.anneal", Number(&r->anneal, 0, 1)},
       {"binary.scales",
        Choice<bool>(&r->shape.fitted_scales, {{"learned", false}, {"fitted", true}})},
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
@@ -226,6 +227,10 @@ absl::StatusOr<Recipe> ParseRecipe(std::string_view text, std::string_view sourc
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: softmax.samples: %d, expected a multiple of %d", source,
                         recipe.shape.softmax_samples, kSampleUnit));
+  }
+  if (recipe.anneal > 0 && !recipe.shape.fitted_scales && recipe.model.bit_planes == 1) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: binary.anneal: needs fitted scales (binary.scales)", source));
   }
   if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));

@@ -31,11 +31,15 @@ struct Recipe {
   std::string valid;  // data.valid
   int64_t max_tokens =
       0;  // data.max_tokens: use only the first sentences up to so many tokens; 0 = all
-  int vocabulary_size = 0;     // vocabulary: <unk> and </s> included; 0 = every word
-  ModelConfig model;           // model.preset first, then model.<option of config.json>
-  NetworkShape shape;          // batch.streams (64), batch.steps (35), softmax.samples (0)
-                               // binary.scales (learned, fitted): of binary matrices, see
-                               // layers/planes.h; with model.bit_planes above 1 always fitted
+  int vocabulary_size = 0;  // vocabulary: <unk> and </s> included; 0 = every word
+  ModelConfig model;        // model.preset first, then model.<option of config.json>
+  NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
+                            // binary.scales (learned, fitted): of binary matrices, see
+                            // layers/planes.h; with model.bit_planes above 1 always fitted
+  // binary.anneal: the part of the run, from its start, over which binary matrices with fitted
+  // scales go linearly from their latent values to planes; validations are of planes. With
+  // init.model they start from the values of its matrices as they are.
+  double anneal = 0;
   DropoutRates dropout;        // dropout.input, .hidden, .output, .words, .recurrent,
                                // .variational (true, false)
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, adam.beta1, adam.beta2,

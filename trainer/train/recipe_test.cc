@@ -24,6 +24,9 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"model.preset = gpt\n", "model.preset"},
            {"model.hidden_size = 5\nmodel.preset = bllm\n", "model.preset: has to come before"},
            {"model.vocabulary_size = 5\n", "use the key vocabulary"},
+           {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\n"
+            "model.hidden_size = 8\nbinary.anneal = 0.5\n",
+            "r: binary.anneal: needs fitted scales"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;

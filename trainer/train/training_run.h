@@ -70,6 +70,7 @@ class TrainingRun {
   absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
   absl::Status MakeTeacher();
+  float Hardness() const;
   double Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();

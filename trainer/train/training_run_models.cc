@@ -55,15 +55,20 @@ absl::Status TrainingRun::Initialize() {
   const int planes = network_.fitted() ? recipe_.model.bit_planes : 0;
   if (NeedsTiedTable(model->config, recipe_.model)) {
     BITLM_RETURN_IF_ERROR(measure());
-    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options, planes, &pool_));
-    if (!options_.quiet) {
+    BITLM_ASSIGN_OR_RETURN(
+        TiedTable tied,
+        FactorTiedTable(*model, options, {.planes = planes, .exact = recipe_.anneal > 0}, &pool_));
+    if (!options_.quiet && recipe_.anneal == 0) {
       std::fprintf(stderr, "embedding: fitted by signs, but for %.1f %%\n", 100 * tied.error);
     }
     latent = std::move(tied.latent);
     model = std::make_shared<const Model>(std::move(tied.model));
   }
-  if (recipe_.model.recurrent == MatrixKind::kBinary ||
-      recipe_.model.output_projection == MatrixKind::kBinary) {
+  const bool fits_rows = recipe_.model.recurrent == MatrixKind::kBinary ||
+                         recipe_.model.output_projection == MatrixKind::kBinary;
+  if (recipe_.anneal > 0) {
+    options.moments = nullptr;  // Then matrices keep their values.
+  } else if (fits_rows) {
     BITLM_RETURN_IF_ERROR(measure());
   }
   const auto report = InitializeFromModel(*model, options, &pool_, &network_);

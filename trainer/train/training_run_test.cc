@@ -224,7 +224,8 @@ TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   for (const char* optimizer :
        {"optimizer = sgd\nlearning_rate = 1\n", "optimizer = adam\nlearning_rate = 0.003\n",
-        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"}) {
+        "optimizer = adam\nlearning_rate = 0.003\naverage.decay = 0.9\naverage.from = 0.2\n"
+        "binary.anneal = 0.4\n"}) {
     const bool averaged = std::string_view(optimizer).find("average") != std::string_view::npos;
     const Recipe recipe = MakeRecipe(averaged ? "tied_binary_planes_3" : "bllm", optimizer);
     std::filesystem::remove_all(directory_ + "/whole");
