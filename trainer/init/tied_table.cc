@@ -8,6 +8,7 @@
 
 #include "trainer/init/matrices.h"
 #include "trainer/init/sign_factors.h"
+#include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -40,6 +41,26 @@ Tensor PackedTensor(const Values& values, int64_t rows, int64_t columns) {
   return tensor;
 }
 
+// Orthonormal rows: Gram and Schmidt's of random ones.
+Values Rotation(size_t n, uint64_t seed) {
+  Values rows(n * n);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(GaussianAt(seed, i));
+  const auto dot = [&](size_t a, size_t b) {
+    double sum = 0;
+    for (size_t k = 0; k < n; ++k) sum += rows[a * n + k] * rows[b * n + k];
+    return sum;
+  };
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const auto part = static_cast<float>(dot(i, j));
+      for (size_t k = 0; k < n; ++k) rows[i * n + k] -= part * rows[j * n + k];
+    }
+    const auto length = static_cast<float>(std::sqrt(dot(i, i)));
+    for (size_t k = 0; k < n; ++k) rows[i * n + k] /= length;
+  }
+  return rows;
+}
+
 }  // namespace
 
 bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to) {
@@ -49,8 +70,8 @@ bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to) {
          from.hidden_size == to.hidden_size && from.vocabulary_size == to.vocabulary_size;
 }
 
-absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options, int planes,
-                                          ThreadPool* pool) {
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+                                          const TiedTableOptions& tied, ThreadPool* pool) {
   const ModelConfig& config = model.config;
   const auto v = static_cast<size_t>(config.vocabulary_size);
   const auto e = static_cast<size_t>(config.embedding_size);
@@ -65,42 +86,53 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
   const std::string input_weight = input + (layer ? ".weight" : ".weight_x");
   const Values in = EffectiveMatrix(model, input_weight, input + ".scale", e);  // [., E]
 
-  Values metric(e * e);
-  const Values by_columns = Transposed(in, e);
-  AddRelative(table, weights, TimesTransposed(by_columns, by_columns, in.size() / e, pool), e, 1,
-              pool, &metric);
-  if (options.moments != nullptr)
-    AddRelative(table, weights, options.moments->z, e, 1, pool, &metric);
-
-  const SignFactors factors = FactorIntoSigns(
-      table, weights, config.embedding_size,
-      {.planes = std::max(1, planes), .metric = metric, .seed = options.seed}, pool);
-  // T ~ unit C m, C signs or sums of planes. What is before the LSTM of an unscaled table has to be
-  // of the size of h: one scale serves a row of W_x and W_h.
+  Values m, codes, latent;  // T ~ codes m.
+  double error = 0;
+  if (tied.exact) {
+    m = Rotation(e, options.seed);
+    codes = TimesTransposed(table, m, e, pool);
+    latent = codes;
+  } else {
+    Values metric(e * e);
+    const Values by_columns = Transposed(in, e);
+    AddRelative(table, weights, TimesTransposed(by_columns, by_columns, in.size() / e, pool), e, 1,
+                pool, &metric);
+    if (options.moments != nullptr)
+      AddRelative(table, weights, options.moments->z, e, 1, pool, &metric);
+    SignFactors factors = FactorIntoSigns(
+        table, weights, config.embedding_size,
+        {.planes = std::max(1, tied.planes), .metric = metric, .seed = options.seed}, pool);
+    m = std::move(factors.m);
+    latent = std::move(factors.margins);
+    codes = latent;
+    for (float& x : codes) x = factors.levels.Value(x);
+    error = factors.error;
+  }
+  // What is before the LSTM of a table without a scale of its own has to be of the size of h: one
+  // scale serves a row of W_x and W_h.
   float unit = std::sqrt(1.0f / static_cast<float>(h));
-  if (planes > 0 && !layer) {
+  if (tied.planes > 0 && !layer) {
     const Values w_h = EffectiveMatrix(model, "lstm.0.weight_h", "lstm.0.scale", h);
-    const double ratio =
-        MeanMagnitude(TimesTransposed(in, factors.m, e, pool)) / MeanMagnitude(w_h);
+    const double ratio = MeanMagnitude(TimesTransposed(in, m, e, pool)) / MeanMagnitude(w_h);
     if (ratio > 0) unit = static_cast<float>(ratio);
   }
-  Values m = factors.m;
   for (float& x : m) x /= unit;
-  Values codes(v * e);
-  for (size_t i = 0; i < codes.size(); ++i)
-    codes[i] = unit * factors.levels.Value(factors.margins[i]);
+  for (float& x : codes) x *= unit;
+  if (tied.planes > 0) {
+    for (float& x : latent) x *= unit;
+  }
 
   TiedTable result{.model = {.config = config,
                              .metadata = model.metadata,
                              .vocabulary = model.vocabulary,
                              .tensors = {},
                              .golden = {}},
-                   .latent = factors.margins,
-                   .error = factors.error};
+                   .latent = std::move(latent),
+                   .error = error};
   result.model.config.output_projection = MatrixKind::kFloat;
   TensorMap& tensors = result.model.tensors;
   for (const auto& [name, tensor] : model.tensors) tensors.emplace(name, CopyOf(tensor));
-  if (planes == 0) {
+  if (tied.planes == 0) {
     result.model.config.embedding = MatrixKind::kBinary;
     tensors["embedding.weight"] =
         PackedTensor(codes, config.vocabulary_size, config.embedding_size);
@@ -109,7 +141,6 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
   } else {
     tensors["embedding.weight"] =
         FloatTensor(codes, {config.vocabulary_size, config.embedding_size});
-    for (float& x : result.latent) x *= unit;
   }
   tensors.erase(input + ".scale");
   tensors[input_weight] = FloatTensor(TimesTransposed(in, m, e, pool),

@@ -22,6 +22,13 @@ struct TiedTable {
   double error = 0;           // As SignFactors.
 };
 
+struct TiedTableOptions {
+  int planes = 0;  // Of fitted scales (planes.h); 0 = signs.
+  // Nothing is fitted, only rotated, so that all columns are alike: the table stays T, M is
+  // orthogonal. For fitted scales that soft planes lead to.
+  bool exact = false;
+};
+
 // T ~ B M, T the float tied table of `model` [V, E] and B signs (sign_factors.h). M goes into both
 // uses of the table: with x = M^T b the input side computes W_x x = (W_x M^T) b, and the logits are
 // T (P h + p) ~ B (M P h + M p). So the model is what it was, but for T - B M: of that, what falls
@@ -30,9 +37,9 @@ struct TiedTable {
 //
 // The fit counts a difference d of a row by what it does to logits and to gates: d C d^T, C the sum
 // of the moments of z (`options.moments`, if there) and of W_x^T W_x, each relative to what the
-// table itself has there. Words weigh by their counts. `planes`: of fitted scales; 0 = signs.
+// table itself has there. Words weigh by their counts.
 // Errors: INVALID_ARGUMENT when options.counts are not those of its words.
-absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options, int planes,
-                                          ThreadPool* pool);
+absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
+                                          const TiedTableOptions& tied, ThreadPool* pool);
 
 }  // namespace bitlm::trainer

@@ -121,7 +121,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
     const InputMoments moments = MeasureMoments(*batcher_, 10, &pool_, source.get());
     FitOptions options = Options();
     options.moments = &moments;
-    const auto tied = FactorTiedTable(model, options, 0, &pool_);
+    const auto tied = FactorTiedTable(model, options, {}, &pool_);
     ASSERT_TRUE(tied.ok()) << tied.status();
     EXPECT_GT(tied->error, 0.0);
     EXPECT_LT(tied->error, 0.3);
@@ -154,11 +154,47 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
   }
 }
 
+// With fitted scales latent values take the place of margins: planes are closer than signs, and
+// soft ones (here: none) compute what the float model does.
+TEST_F(TiedTableTest, FittedScalesStartFromCodesAndSoftPlanesFromTheTableItself) {
+  auto source = FloatNetwork(MatrixKind::kFloat);
+  source->Pack();
+  auto teacher = FloatNetwork(MatrixKind::kFloat);
+  teacher->Pack();
+  const double entropy = Divergence(*teacher, *source);
+  const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
+  FitOptions options = Options();
+  double last = 1e9;
+  for (const int planes : {1, 2, 3, 0}) {
+    SCOPED_TRACE(planes);
+    const bool exact = planes == 0;
+    NetworkShape shape = kShape;
+    shape.fitted_scales = true;
+    ModelConfig config = TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat);
+    config.bit_planes = std::max(1, planes);
+    const InputMoments moments = MeasureMoments(*batcher_, 10, &pool_, source.get());
+    options.moments = &moments;
+    const auto tied =
+        FactorTiedTable(model, options, {.planes = std::max(1, planes), .exact = exact}, &pool_);
+    ASSERT_TRUE(tied.ok()) << tied.status();
+    EXPECT_EQ(tied->error == 0, exact);
+    options.moments = nullptr;
+    Network<FastBackend> network(backend_, config, shape);
+    ASSERT_TRUE(InitializeFromModel(tied->model, options, &pool_, &network).ok());
+    SetLatentTable(tied->latent, &network);
+    if (exact) network.set_hardness(0);
+    network.Pack();
+    const double divergence = Divergence(*teacher, network) - entropy;
+    EXPECT_LT(divergence, exact ? 1e-4 : 0.6 * last);
+    last = divergence;
+  }
+}
+
 // The tensors are those of a model that can be written, of signs with margins for latent values.
 TEST_F(TiedTableTest, MarginsBecomeLatentValuesOfTheSameSigns) {
   auto source = FloatNetwork(MatrixKind::kFloat);
   const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
-  const auto tied = FactorTiedTable(model, Options(), 0, &pool_);
+  const auto tied = FactorTiedTable(model, Options(), {}, &pool_);
   ASSERT_TRUE(tied.ok()) << tied.status();
   for (const TensorSpec& spec : RequiredTensors(tied->model.config)) {
     ASSERT_TRUE(tied->model.tensors.contains(spec.name)) << spec.name;
@@ -188,7 +224,7 @@ TEST_F(TiedTableTest, IsNeededForAFloatTableThatBecomesBinary) {
   EXPECT_FALSE(NeedsTiedTable(from, to));
   auto source = FloatNetwork(MatrixKind::kFloat);
   const auto tied =
-      FactorTiedTable(*ExportModel(*source, SomeWords(), ModelMetadata{}), {}, 0, &pool_);
+      FactorTiedTable(*ExportModel(*source, SomeWords(), ModelMetadata{}), {}, {}, &pool_);
   EXPECT_EQ(tied.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(tied.status().message()), HasSubstr("counts"));
 }

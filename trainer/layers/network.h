@@ -68,6 +68,11 @@ class Network {
   // they do not, only training passes may follow Pack.
   void set_sampling(bool sampling) { sampling_ = sampling && sampled_.has_value(); }
 
+  // How far binary matrices with fitted scales are from their latent values (0) to planes (1, at
+  // first) from the next Pack on: soft-to-hard training by interpolation (Liu and Mattina 2019,
+  // arXiv:1903.01061).
+  void set_hardness(Real hardness);
+
   // After every change of parameters, before the next pass; before a training pass, with its
   // dropout and key.
   void Pack(const DropoutRates& dropout = {}, uint64_t dropout_key = 0);
@@ -288,6 +293,11 @@ typename Network<Backend>::State Network<Backend>::ZeroState() const {
     layer.c = AlignedBuffer<Real>(static_cast<size_t>(shape_.streams * config_.hidden_size));
   }
   return state;
+}
+
+template <typename Backend>
+void Network<Backend>::set_hardness(Real hardness) {
+  for (Parameter<Real>* p : Parameters()) p->hardness = hardness;
 }
 
 template <typename Backend>

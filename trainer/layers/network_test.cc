@@ -362,6 +362,29 @@ TEST(SampledSoftmaxTest, TooManyTargetsFallBackToTheWholeVocabulary) {
   EXPECT_EQ(sample.words()[511], 510);
 }
 
+// Soft planes at 0 are the latent values' network.
+TEST(SoftPlanesTest, AtHardnessZeroTheyAreTheLatentValues) {
+  ThreadPool pool(1);
+  DoubleBackend backend(&pool);
+  ModelConfig config = TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary);
+  config.bit_planes = 2;
+  DoubleNetwork soft(backend, config, kShape);
+  config.embedding = config.output_projection = config.recurrent = MatrixKind::kFloat;
+  config.bit_planes = 1;
+  DoubleNetwork latent(backend, config, kShape);
+  for (DoubleNetwork* network : {&soft, &latent}) Randomize(*network, 0.4);
+  const Batch batch = SmallBatch(config.vocabulary_size);
+  const double expected = LossOf(latent, batch, {});
+  EXPECT_GT(std::abs(LossOf(soft, batch, {}) - expected), 1e-3);
+  soft.set_hardness(0);
+  EXPECT_NEAR(LossOf(soft, batch, {}), expected, 1e-10);
+  const auto gradients = latent.Parameters(), of_soft = soft.Parameters();
+  for (size_t p = 0; p < gradients.size(); ++p) {
+    for (size_t i = 0; i < gradients[p]->gradient.size(); ++i)
+      ASSERT_NEAR(of_soft[p]->gradient[i], gradients[p]->gradient[i], 1e-10);
+  }
+}
+
 // The columns that are sampled are those of the effective table.
 TEST(SampledSoftmaxTest, PlanesOfATableAreSampledAsTheirValues) {
   ThreadPool pool(2);

@@ -32,6 +32,7 @@ struct Parameter {
   // unit of the effective ones, the straight-through estimator's gradient is theirs, and levels are
   // of the last fit: one for each column, or one for a table. alpha is 0.
   int planes = 0;
+  Real hardness = 1;  // Of the next fit's values, see planes.h.
   std::vector<PlaneLevels<Real>> levels;
   AlignedBuffer<Real> effective;  // Of the last fit. A table's are taken from its levels.
   // Only the rows in touched_rows (distinct) have a gradient: the input embedding.
@@ -70,7 +71,7 @@ void FitColumns(std::initializer_list<Parameter<Real>*> stacked, ThreadPool* poo
   for (Parameter<Real>* p : stacked)
     matrices.push_back({p->value.data(), p->rows, p->effective.data()});
   Parameter<Real>& first = **stacked.begin();
-  FitColumns<Real>(first.planes, matrices, first.cols, pool, first.levels.data());
+  FitColumns<Real>(first.planes, matrices, first.cols, first.hardness, pool, first.levels.data());
   for (Parameter<Real>* p : stacked) p->levels = first.levels;
 }
 
@@ -78,6 +79,7 @@ void FitColumns(std::initializer_list<Parameter<Real>*> stacked, ThreadPool* poo
 template <typename Real>
 void FitTable(Parameter<Real>* table) {
   table->levels[0] = FitTable(table->planes, table->value.data(), table->rows, table->cols);
+  table->levels[0].hardness = table->hardness;
 }
 
 // A matrix that multiplies activations from the right: y = x W, stored as W [inputs, outputs], the

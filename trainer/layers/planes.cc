@@ -68,7 +68,8 @@ void SumLanes(int thresholds, const double* magnitudes, int64_t rows, int64_t st
 
 template <typename Real>
 BITLM_ALWAYS_INLINE void TakeRow(const Real* from, int64_t n, const Real (&level)[4][kColumns],
-                                 const Real (&threshold)[3][kColumns], int levels, Real* to) {
+                                 const Real (&threshold)[3][kColumns], int levels, Real hardness,
+                                 Real* to) {
   for (int64_t c = 0; c < n; ++c) {
     const Real magnitude = from[c] < 0 ? -from[c] : from[c];
     Real value = level[0][c];
@@ -77,25 +78,27 @@ BITLM_ALWAYS_INLINE void TakeRow(const Real* from, int64_t n, const Real (&level
       value = magnitude > threshold[1][c] ? level[2][c] : value;
       value = magnitude > threshold[2][c] ? level[3][c] : value;
     }
-    to[c] = from[c] > 0 ? value : -value;
+    to[c] = hardness * (from[c] > 0 ? value : -value) + (1 - hardness) * from[c];
   }
 }
 template <typename Real>
 BITLM_ALWAYS_INLINE void TakeRows(const Real* from, int64_t rows, int64_t n, int64_t stride,
                                   const Real (&level)[4][kColumns],
-                                  const Real (&threshold)[3][kColumns], int levels, Real* to) {
+                                  const Real (&threshold)[3][kColumns], int levels, Real hardness,
+                                  Real* to) {
   for (int64_t r = 0; r < rows; ++r)
-    TakeRow(from + r * stride, n, level, threshold, levels, to + r * stride);
+    TakeRow(from + r * stride, n, level, threshold, levels, hardness, to + r * stride);
 }
 BITLM_CLONES void RunTakeRows(const float* from, int64_t rows, int64_t n, int64_t stride,
                               const float (&level)[4][kColumns],
-                              const float (&threshold)[3][kColumns], int levels, float* to) {
-  TakeRows(from, rows, n, stride, level, threshold, levels, to);
+                              const float (&threshold)[3][kColumns], int levels, float hardness,
+                              float* to) {
+  TakeRows(from, rows, n, stride, level, threshold, levels, hardness, to);
 }
 void RunTakeRows(const double* from, int64_t rows, int64_t n, int64_t stride,
                  const double (&level)[4][kColumns], const double (&threshold)[3][kColumns],
-                 int levels, double* to) {
-  TakeRows(from, rows, n, stride, level, threshold, levels, to);
+                 int levels, double hardness, double* to) {
+  TakeRows(from, rows, n, stride, level, threshold, levels, hardness, to);
 }
 
 // Runs the passes of kLanes fits, one by lane, over parts of magnitudes [rows, stride].
@@ -137,7 +140,7 @@ PlaneLevels<Real> Rounded(const PlaneLevels<double>& levels) {
 
 template <typename Real>
 void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t cols,
-                ThreadPool* pool, PlaneLevels<Real>* levels) {
+                Real hardness, ThreadPool* pool, PlaneLevels<Real>* levels) {
   int64_t rows = 0;
   for (const auto& matrix : matrices) rows += matrix.rows;
   pool->ParallelFor(static_cast<size_t>((cols + kColumns - 1) / kColumns), [&](size_t task) {
@@ -158,13 +161,14 @@ void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t
       for (int64_t c = lane; c < std::min(count, lane + kLanes); ++c) {
         PlaneLevels<Real>& fitted = levels[first + c];
         fitted = Rounded<Real>(fits[static_cast<size_t>(c - lane)].levels());
+        fitted.hardness = hardness;
         for (size_t k = 0; k < 4; ++k) level[k][c] = fitted.level[k];
         for (size_t k = 0; k < 3; ++k) threshold[k][c] = fitted.threshold[k];
       }
     }
     for (const auto& matrix : matrices) {
       RunTakeRows(matrix.values + first, matrix.rows, count, cols, level, threshold,
-                  1 << (planes - 1), matrix.effective + first);
+                  1 << (planes - 1), hardness, matrix.effective + first);
     }
   });
 }
@@ -220,15 +224,16 @@ void TakeValues(const PlaneLevels<Real>& levels, const Real* from, int64_t n, Th
     const int64_t first = static_cast<int64_t>(piece) * kPiece;
     const int64_t size = std::min(kPiece, n - first);
     const int64_t whole = size / kColumns;
-    RunTakeRows(from + first, whole, kColumns, kColumns, level, threshold, count, to + first);
+    RunTakeRows(from + first, whole, kColumns, kColumns, level, threshold, count, levels.hardness,
+                to + first);
     RunTakeRows(from + first + whole * kColumns, 1, size % kColumns, kColumns, level, threshold,
-                count, to + first + whole * kColumns);
+                count, levels.hardness, to + first + whole * kColumns);
   });
 }
 
-template void FitColumns(int, std::span<const PlaneMatrix<float>>, int64_t, ThreadPool*,
+template void FitColumns(int, std::span<const PlaneMatrix<float>>, int64_t, float, ThreadPool*,
                          PlaneLevels<float>*);
-template void FitColumns(int, std::span<const PlaneMatrix<double>>, int64_t, ThreadPool*,
+template void FitColumns(int, std::span<const PlaneMatrix<double>>, int64_t, double, ThreadPool*,
                          PlaneLevels<double>*);
 template PlaneLevels<float> FitTable(int, const float*, int64_t, int64_t);
 template PlaneLevels<double> FitTable(int, const double*, int64_t, int64_t);

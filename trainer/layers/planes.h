@@ -27,12 +27,15 @@ struct PlaneLevels {
   std::array<uint8_t, 4> code{};                       // Of +level[k]: bit p is set where b_p = +1.
   Real limit = 0;  // Three times the mean magnitude: latent values stay inside.
 
+  // Below 1: values are only so far on the way from w to the planes.
+  Real hardness = 1;
+
   // The value of the planes that are nearest to w. 0 and less count as negative, as everywhere.
   Real Value(Real w) const {
     const Real magnitude = std::abs(w);
     Real value = level[0];
     for (size_t k = 0; k < 3; ++k) value = magnitude > threshold[k] ? level[k + 1] : value;
-    return w > 0 ? value : -value;
+    return hardness * (w > 0 ? value : -value) + (1 - hardness) * w;
   }
   // Their signs, bit p of plane p.
   unsigned Bits(Real w) const {
@@ -57,14 +60,14 @@ struct PlaneMatrix {
 };
 
 // Fits each column of matrices of `cols` columns over each other, which share its scales, and
-// writes the effective values. levels [cols].
+// writes the effective values, with this hardness. levels [cols].
 //
 // Greedy plane by plane, then rounds of least squares for the scales and the nearest level for each
 // value; both steps only lower the squared error. A function of the values alone.
 // Cost: 1, 5 or 9 passes over values in cache.
 template <typename Real>
 void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t cols,
-                ThreadPool* pool, PlaneLevels<Real>* levels);
+                Real hardness, ThreadPool* pool, PlaneLevels<Real>* levels);
 
 // The same with one set of scales for all values, fitted to every n-th row of a large matrix.
 template <typename Real>

@@ -48,7 +48,7 @@ TEST_P(PlanesTest, ColumnsAreSumsOfPlanesAndNotWorseThanGreedy) {
   std::vector<PlaneLevels<float>> levels(kCols);
   const PlaneMatrix<float> both[] = {{x.data(), kRows[0], x_out.data()},
                                      {h.data(), kRows[1], h_out.data()}};
-  FitColumns<float>(planes, both, kCols, &pool_, levels.data());
+  FitColumns<float>(planes, both, kCols, 1, &pool_, levels.data());
   for (int64_t c = 0; c < kCols; ++c) {
     std::vector<double> column;
     double error = 0;
@@ -111,11 +111,34 @@ TEST_P(PlanesTest, WhatPlanesCanBeIsRecovered) {
   std::vector<PlaneLevels<double>> columns(2);
   std::vector<double> out(values.size());
   const PlaneMatrix<double> matrix[] = {{values.data(), 2000, out.data()}};
-  FitColumns<double>(planes, matrix, 2, &pool_, columns.data());
+  FitColumns<double>(planes, matrix, 2, 1, &pool_, columns.data());
   for (size_t i = 0; i < values.size(); ++i) {
     EXPECT_NEAR(table.Value(values[i]), values[i], 1e-9) << i;
     EXPECT_NEAR(out[i], values[i], 1e-9) << i;
   }
+}
+
+// Of soft planes: a part of the way, the same for columns and tables.
+TEST_P(PlanesTest, SoftValuesAreInBetween) {
+  const int planes = GetParam();
+  const std::vector<float> values = Gaussian(6, 40 * 50);
+  std::vector<float> hard(values.size()), soft(values.size());
+  std::vector<PlaneLevels<float>> levels(50);
+  for (const float hardness : {1.0f, 0.25f}) {
+    const PlaneMatrix<float> matrix[] = {
+        {values.data(), 40, hardness == 1 ? hard.data() : soft.data()}};
+    FitColumns<float>(planes, matrix, 50, hardness, &pool_, levels.data());
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    ASSERT_NEAR(soft[i], 0.25f * hard[i] + 0.75f * values[i], 1e-6) << i;
+    ASSERT_EQ(soft[i], levels[i % 50].Value(values[i])) << i;
+  }
+  PlaneLevels<float> table = FitTable(planes, values.data(), 40, 50);
+  for (size_t i = 0; i < values.size(); ++i) hard[i] = table.Value(values[i]);
+  table.hardness = 0.25f;
+  TakeValues(table, values.data(), static_cast<int64_t>(values.size()), &pool_, soft.data());
+  for (size_t i = 0; i < values.size(); ++i)
+    ASSERT_NEAR(soft[i], 0.25f * hard[i] + 0.75f * values[i], 1e-6) << i;
 }
 
 TEST_P(PlanesTest, ThreadsChangeNothingAndZerosAreFine) {
@@ -128,7 +151,7 @@ TEST_P(PlanesTest, ThreadsChangeNothingAndZerosAreFine) {
   for (size_t i = 0; i < 2; ++i) {
     std::vector<PlaneLevels<float>> levels(130);
     const PlaneMatrix<float> matrix[] = {{values.data(), 65, out[i].data()}};
-    FitColumns<float>(planes, matrix, 130, i == 0 ? &one : &pool_, levels.data());
+    FitColumns<float>(planes, matrix, 130, 1, i == 0 ? &one : &pool_, levels.data());
     EXPECT_EQ(levels[40].level[3], 0);
   }
   EXPECT_EQ(out[0], out[1]);

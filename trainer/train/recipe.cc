@@ -105,6 +105,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"batch.steps", Integer(&r->shape.steps, 1, 4096)},
       {"softmax.samples", Integer(&r->shape.softmax_samples, 0, kMany)},
       {"softmax.sampled_part", Number(&r->sampled_part, 0, 1)},
+      {"binary.anneal", Number(&r->anneal, 0, 1)},
       {"binary.scales",
        Choice<bool>(&r->shape.fitted_scales, {{"learned", false}, {"fitted", true}})},
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
@@ -318,6 +319,10 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
   if (recipe.dropout.projection > 0 && recipe.model.output_projection == MatrixKind::kNone) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: dropout.projection: the model has no output_projection", source));
+  }
+  if (recipe.anneal > 0 && !recipe.shape.fitted_scales && recipe.model.bit_planes == 1) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: binary.anneal: needs fitted scales (binary.scales)", source));
   }
   if (const size_t at = FindInvalidUtf8(recipe.text); at != std::string_view::npos) {
     return absl::InvalidArgumentError(absl::StrFormat("%s: invalid UTF-8 at byte %d", source, at));

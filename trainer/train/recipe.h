@@ -48,8 +48,12 @@ struct Recipe {
   NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
                             // binary.scales (learned, fitted): of binary matrices, see
                             // layers/planes.h; with model.bit_planes above 1 always fitted
-  DropoutRates dropout;     // dropout.input, .hidden, .output, .projection, .words, .recurrent,
-                            // .state, .variational (true, false), see network.h
+  // binary.anneal: the part of the run, from its start, over which binary matrices with fitted
+  // scales go linearly from their latent values to planes; validations are of planes. With
+  // init.model they start from the values of its matrices as they are.
+  double anneal = 0;
+  DropoutRates dropout;  // dropout.input, .hidden, .output, .projection, .words, .recurrent,
+                         // .state, .variational (true, false), see network.h
   // activation_regularization (0), temporal_activation_regularization (0): see
   // activation_regularization.h. self_normalization.weight: of (log Z)^2 of a scored position,
   // where model.self_normalized is true.

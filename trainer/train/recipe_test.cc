@@ -37,6 +37,9 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
             "average.patience: needs average.decay"},
            {"schedule = sine\n", "expected one of: constant, cosine, halving, linear"},
            {"clip_latent = 0\n", "expected one of: false, true"},
+           {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\n"
+            "model.hidden_size = 8\nbinary.anneal = 0.5\n",
+            "r: binary.anneal: needs fitted scales"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;

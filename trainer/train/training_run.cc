@@ -142,6 +142,13 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options, c
       std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
 }
 
+// Of this step's binary matrices.
+float TrainingRun::Hardness() const {
+  const double annealed = recipe_.anneal * static_cast<double>(total_steps_);
+  const auto step = static_cast<double>(step_);
+  return step < annealed ? static_cast<float>(step / annealed) : 1.0f;
+}
+
 void TrainingRun::Report() {
   if (options_.quiet) return;
   const double now = Now();
@@ -185,6 +192,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     const uint64_t dropout_key = Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_));
     network_.set_sampling(static_cast<double>(step_) <
                           recipe_.sampled_part * static_cast<double>(total_steps_));
+    network_.set_hardness(Hardness());
     network_.Pack(recipe_.dropout, dropout_key);
     const double loss =
         network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, Teach(batch));

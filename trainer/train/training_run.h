@@ -74,7 +74,8 @@ class TrainingRun {
   // It as a packed network.
   absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkOf(const Model& model);
   absl::Status Initialize();
-  // <unk>, which a vocabulary of all words leaves without training, becomes what word dropout shows.
+  // <unk>, which a vocabulary of all words leaves without training, becomes what word dropout
+  // shows.
   void ForgetUnusedWords(std::span<const int64_t> counts);
   absl::Status SetWordVectors(std::span<const int64_t> counts);
   absl::Status MakeTeachers();
@@ -84,6 +85,7 @@ class TrainingRun {
   // the biases, which changes no probability. Of random values near 0 it is ln V (Devlin et al.
   // 2014, section 2.2).
   void CenterLogZ();
+  float Hardness() const;
   Validation Validate();
   void TuneTemperature();
   absl::Status ValidateAndLog();

@@ -66,8 +66,10 @@ absl::Status TrainingRun::Initialize() {
   const int planes = network_.fitted() ? recipe_.model.bit_planes : 0;
   if (NeedsTiedTable(model->config, recipe_.model)) {
     BITLM_RETURN_IF_ERROR(measure());
-    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options, planes, &pool_));
-    if (!options_.quiet) {
+    BITLM_ASSIGN_OR_RETURN(
+        TiedTable tied,
+        FactorTiedTable(*model, options, {.planes = planes, .exact = recipe_.anneal > 0}, &pool_));
+    if (!options_.quiet && recipe_.anneal == 0) {
       std::fprintf(stderr, "embedding: fitted by signs, but for %.1f %%\n", 100 * tied.error);
     }
     latent = std::move(tied.latent);
@@ -78,7 +80,9 @@ absl::Status TrainingRun::Initialize() {
       (config.recurrent == MatrixKind::kBinary &&
        (config.scale == ScaleKind::kPerRow || config.activation == ActivationKind::kSign)) ||
       config.output_projection == MatrixKind::kBinary || config.norm == NormKind::kBatch;
-  if (fits_inputs) {
+  if (recipe_.anneal > 0) {
+    options.moments = nullptr;  // Then matrices keep their values.
+  } else if (fits_inputs) {
     BITLM_RETURN_IF_ERROR(measure());
   }
   const auto report = InitializeFromModel(*model, options, &pool_, &network_);

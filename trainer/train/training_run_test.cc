@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
 // A kill at any moment leaves the last checkpoint; the rest of the run is a pure function of it.
 TEST_F(TrainingRunTest, ResumedRunEndsWithTheSameBytesAsAnUninterruptedOne) {
   const std::string adam = "optimizer = adam\nlearning_rate = 0.003\n";
-  const std::string averaged = "average.decay = 0.9\naverage.from = 0.2\n";
+  const std::string averaged = "average.decay = 0.9\naverage.from = 0.2\nbinary.anneal = 0.4\n";
   const std::string triggered =
       "optimizer = adam\nadam.beta1 = 0\nlearning_rate = 0.03\nschedule = cosine\n"
       "clip_latent = false\nvalidations_per_epoch = 5\naverage.decay = 1\n"

@@ -16,6 +16,7 @@ namespace bitlm::trainer {
 
 Validation TrainingRun::Validate() {
   network_.set_sampling(false);
+  network_.set_hardness(1);
   network_.Pack();
   return task_.Validate(*data_.valid, &network_);
 }
