@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,6 +51,22 @@ TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
   config.recurrent = MatrixKind::kBinary;
   config.bit_planes = 2;
   EXPECT_EQ(CheckTrainable(config).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(RecipeTest, EveryRecipeOfTheRepositoryIsOneThatTrains) {
+  ASSERT_EQ(setenv("BITLM_DATA", "data", 1), 0);
+  int recipes = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(BITLM_SOURCE_DIR "/trainer/recipes")) {
+    const auto recipe = ReadRecipe(entry.path().string(), {});
+    ASSERT_TRUE(recipe.ok()) << recipe.status();
+    EXPECT_EQ(recipe->name, entry.path().stem());
+    ModelConfig config = recipe->model;
+    config.vocabulary_size = 10000;
+    EXPECT_TRUE(CheckTrainable(config).ok()) << entry.path();
+    ++recipes;
+  }
+  EXPECT_GE(recipes, 9);
 }
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
