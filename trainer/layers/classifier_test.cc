@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/layers/finite_differences_testing.h"
 #include "trainer/layers/network_testing.h"
 
 namespace bitlm::trainer {
@@ -55,27 +56,8 @@ TEST_P(ClassifierTest, HasARowOfTheOutputTableForEachClass) {
   EXPECT_EQ(network_.embedding().table().rows, 11);
 }
 
-// As network_test.cc does it for language models: the error is below 1e-8.
 TEST_P(ClassifierTest, GradientsAreFiniteDifferences) {
-  int nonzero = 0;
-  for (auto* p : network_.Parameters()) {
-    if (p->binary()) continue;
-    network_.embedding().ClearGradient();
-    Loss();
-    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
-    for (size_t i = 0; i < p->value.size(); ++i) {
-      constexpr double kStep = 1e-5;
-      const double value = p->value[i];
-      p->value[i] = value + kStep;
-      const double above = Loss();
-      p->value[i] = value - kStep;
-      const double below = Loss();
-      p->value[i] = value;
-      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 2e-8) << p->name << "[" << i << "]";
-      nonzero += gradient[i] != 0;
-    }
-  }
-  EXPECT_GT(nonzero, 30);
+  EXPECT_GT(ExpectFiniteDifferences(network_, [&] { return Loss(); }), 30);
 }
 
 // Of all targets that a step may have, the answer is the one with the least loss.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "trainer/layers/finite_differences_testing.h"
 #include "trainer/layers/network_testing.h"
 
 namespace bitlm::trainer {
@@ -32,32 +33,12 @@ double Objective(DoubleNetwork& pupil, const std::vector<DoubleNetwork*>& teache
          ((1 - kWeight) * loss + kWeight * temperature * temperature * pupil.distillation_loss());
 }
 
-// Of every continuous parameter: of all its values, or of about `most`.
 void ExpectFiniteDifferences(DoubleNetwork& pupil, const std::vector<DoubleNetwork*>& teachers,
                              double temperature, size_t most = 1 << 20) {
   const Batch batch = SmallBatch(pupil.config().vocabulary_size);
   const DropoutRates dropout{.input = 0.2, .output = 0.3, .words = 0.1};
   const auto objective = [&] { return Objective(pupil, teachers, temperature, batch, dropout); };
-  int nonzero = 0;
-  for (auto* p : pupil.Parameters()) {
-    if (p->binary()) continue;
-    pupil.embedding().ClearGradient();
-    objective();
-    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
-    const size_t stride = 1 + p->value.size() / most;
-    for (size_t i = 0; i < p->value.size(); i += stride) {
-      constexpr double kStep = 1e-5;
-      const double value = p->value[i];
-      p->value[i] = value + kStep;
-      const double above = objective();
-      p->value[i] = value - kStep;
-      const double below = objective();
-      p->value[i] = value;
-      ASSERT_NEAR(gradient[i], (above - below) / (2 * kStep), 3e-8) << p->name << "[" << i << "]";
-      nonzero += gradient[i] != 0;
-    }
-  }
-  EXPECT_GT(nonzero, 40);
+  EXPECT_GT(trainer::ExpectFiniteDifferences(pupil, objective, most), 40);
 }
 
 double LargestGradient(DoubleNetwork& network) {

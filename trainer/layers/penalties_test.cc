@@ -10,36 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "trainer/layers/finite_differences_testing.h"
 #include "trainer/layers/network_testing.h"
 
 namespace bitlm::trainer {
 namespace {
-
-// Of objective(), which has to leave its gradients in the network, for every continuous parameter:
-// of all its values, or of about `most`. Returns how many gradients are not 0.
-int ExpectFiniteDifferences(DoubleNetwork& network, const std::function<double()>& objective,
-                            size_t most = 1 << 20) {
-  int nonzero = 0;
-  for (auto* p : network.Parameters()) {
-    if (p->binary()) continue;
-    network.embedding().ClearGradient();
-    objective();
-    const std::vector<double> gradient(p->gradient.begin(), p->gradient.end());
-    const size_t stride = 1 + p->value.size() / most;
-    for (size_t i = 0; i < p->value.size(); i += stride) {
-      constexpr double kStep = 1e-5;
-      const double value = p->value[i];
-      p->value[i] = value + kStep;
-      const double above = objective();
-      p->value[i] = value - kStep;
-      const double below = objective();
-      p->value[i] = value;
-      EXPECT_NEAR(gradient[i], (above - below) / (2 * kStep), 3e-8) << p->name << "[" << i << "]";
-      nonzero += gradient[i] != 0;
-    }
-  }
-  return nonzero;
-}
 
 double RegularizedObjective(DoubleNetwork& network, const Batch& batch,
                             const DropoutRates& dropout) {

@@ -134,15 +134,7 @@ TEST_F(TrainingRunTest, LearnsFromSeveralTeachersAndGoesOn) {
   ASSERT_TRUE(run.ok()) << run.status();
   ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
   EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 12.0);  // Untrained: 22.
-  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
-    TrainingOptions options = Options("parts");
-    options.stop_after_steps = 7;
-    auto part = TrainingRun::Create(recipe, options);
-    ASSERT_TRUE(part.ok()) << part.status();
-    end = *(*part)->Train();
-  }
-  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
-  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+  ExpectSameInParts(recipe);
 }
 
 class ActivationQuantizationRunTest : public TrainingRunTest,

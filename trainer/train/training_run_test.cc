@@ -320,15 +320,7 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     EXPECT_EQ(first[2], "0");
     EXPECT_LT(std::stod(first.back()), 14.0);
     EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 0.9 * std::stod(first.back()));
-    for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
-      TrainingOptions options = Options("parts");
-      options.stop_after_steps = 7;
-      auto part = TrainingRun::Create(recipe, options);
-      ASSERT_TRUE(part.ok()) << part.status();
-      end = *(*part)->Train();
-    }
-    EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
-    EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+    ExpectSameInParts(recipe);
   }
 }
 

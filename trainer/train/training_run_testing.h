@@ -104,6 +104,19 @@ class TrainingRunTest : public testing::Test {
     }
     return least;
   }
+  // Trains `recipe` in pieces of seven steps in "parts", the step after the last checkpoint of each
+  // lost as by a kill, and expects what the finished run in "whole" has left.
+  void ExpectSameInParts(const Recipe& recipe) {
+    for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
+      TrainingOptions options = Options("parts");
+      options.stop_after_steps = 7;
+      auto part = TrainingRun::Create(recipe, options);
+      ASSERT_TRUE(part.ok()) << part.status();
+      end = *(*part)->Train();
+    }
+    EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+    EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+  }
   // The arrays of a run's last checkpoint: weights, moments, states. Its header has times.
   std::string CheckpointArrays(const std::string& output) const {
     const std::string bytes = *ReadFile(directory_ + "/" + output + "/checkpoint.bin");
