@@ -159,7 +159,8 @@ TEST_P(ClassifierPresetTest, LearnsAndTheEngineAgrees) {
   EXPECT_EQ(confused, result.sentences);
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, ClassifierPresetTest, testing::Values("lstm", "belm", "bllm"));
+INSTANTIATE_TEST_SUITE_P(Presets, ClassifierPresetTest,
+                         testing::Values("lstm", "belm", "bllm", "bw-lstm", "xnor-lstm"));
 
 TEST_F(ClassifierRunTest, ResumedRunEndsWithTheSameBytes) {
   const auto recipe = Parse("lstm", "epochs = 3\ndropout.words = 0.1\ndropout.output = 0.2\n");
