@@ -50,7 +50,9 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
     const Batch batch = SmallBatch(GetParam().vocabulary_size);
     int nonzero = 0;
     ExpectFiniteDifferences(network, batch, dropout, 1 << 20, &nonzero);
-    EXPECT_GT(nonzero, 30);
+    // Fewer where scales are not parameters, or are one a matrix.
+    const bool row_scales = GetParam().scale == ScaleKind::kPerRow && GetParam().bit_planes == 1;
+    EXPECT_GT(nonzero, row_scales ? 40 : 35);
   }
 }
 

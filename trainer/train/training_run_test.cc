@@ -318,7 +318,8 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
     const std::vector<std::string> lines = absl::StrSplit(log, '\n');
     const std::vector<std::string> first = absl::StrSplit(lines[1], ',');
     EXPECT_EQ(first[2], "0");
-    EXPECT_LT(std::stod(first.back()), 14.0);
+    // One table of signs for both ends loses a little more.
+    EXPECT_LT(std::stod(first.back()), preset == std::string_view("tied_binary") ? 13.0 : 12.0);
     EXPECT_LT(LeastLogged(directory_ + "/whole/log.csv"), 0.9 * std::stod(first.back()));
     ExpectSameInParts(recipe);
   }
