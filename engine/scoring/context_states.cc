@@ -28,12 +28,12 @@ ContextStates::ContextStates(const LanguageModel& model,
     if (prefix.length == sequences[i].size()) states_[i] = prefix.state.get();
   }
   const size_t size = model.state_size();
-  const size_t steps = WalkPrefixes(model, sequences, starts, pool, [&](const PrefixLevel& level) {
-    for (size_t i = 0; i < level.items.size(); ++i) {
-      const size_t item = level.items[i];
-      if (sequences[item].size() != level.depth + 1) continue;
+  const size_t steps = WalkPrefixes(model, sequences, starts, pool, [&](const PrefixNodes& nodes) {
+    for (size_t i = 0; i < nodes.items.size(); ++i) {
+      const size_t item = nodes.items[i];
+      if (sequences[item].size() != nodes.depth + 1) continue;
       owned_.push_back(std::make_unique_for_overwrite<float[]>(size));
-      std::copy_n(level.states + level.node_of[i] * size, size, owned_.back().get());
+      std::copy_n(nodes.states[nodes.node_of[i]], size, owned_.back().get());
       states_[item] = owned_.back().get();
       if (cache != nullptr) cache->Insert(model, sequences[item], states_[item]);
     }

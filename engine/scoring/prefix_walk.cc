@@ -1,95 +1,108 @@
 #include "engine/scoring/prefix_walk.h"
 
 #include <algorithm>
-#include <map>
-#include <memory>
+#include <cassert>
 #include <tuple>
 #include <utility>
 
 namespace bitlm {
-namespace {
 
-// Where an active sequence stands: its node at the last depth, or, beyond those, the start that it
-// begins with; and its next token.
-struct Position {
-  size_t parent;
-  TokenId token;
-  size_t item;
-};
-
-}  // namespace
-
-size_t WalkPrefixes(const LanguageModel& model, std::span<const std::vector<TokenId>> sequences,
-                    std::span<const PrefixStart> starts, ThreadPool* pool,
-                    const std::function<void(const PrefixLevel&)>& visit) {
-  // The sequences by the depths at which they begin, and a number for each state.
-  std::map<size_t, std::vector<size_t>> beginning;
+PrefixWalk::PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences,
+                       std::span<const PrefixStart> starts)
+    : state_size_(state_size), sequences_(std::move(sequences)), start_of_(sequences_.size()) {
   std::map<const float*, size_t> numbers;
-  std::vector<const float*> given;
-  std::vector<size_t> start_of(sequences.size());
-  for (size_t item = 0; item < sequences.size(); ++item) {
+  for (size_t item = 0; item < sequences_.size(); ++item) {
     const PrefixStart start = starts.empty() ? PrefixStart{} : starts[item];
-    if (start.length == sequences[item].size()) continue;
-    const auto [known, inserted] = numbers.try_emplace(start.state, given.size());
-    if (inserted) given.push_back(start.state);
-    start_of[item] = known->second;
-    beginning[start.length].push_back(item);
+    if (start.length == sequences_[item].size()) continue;
+    const auto [known, inserted] = numbers.try_emplace(start.state, given_.size());
+    if (inserted) given_.push_back(start.state);
+    start_of_[item] = known->second;
+    beginning_[start.length].push_back(item);
+    longest_ = std::max(longest_, sequences_[item].size());
   }
-  const size_t state_size = model.state_size();
-  std::unique_ptr<float[]> states;  // Of the last depth.
-  size_t nodes = 0;                 // Likewise.
-  size_t steps = 0;
+  MakeNodes({});
+}
+
+PrefixNodes PrefixWalk::Take(size_t count) {
+  assert(count <= ready());
+  const size_t first = taken_, last = taken_ + count;
+  taken_ = last;
+  const auto begin = std::lower_bound(node_of_.begin(), node_of_.end(), first);
+  const auto end = std::lower_bound(begin, node_of_.end(), last);
+  portion_node_of_.clear();
+  for (auto node = begin; node != end; ++node) portion_node_of_.push_back(*node - first);
+  return {.depth = depth_,
+          .tokens = std::span(std::as_const(tokens_)).subspan(first, count),
+          .parents = std::span(std::as_const(parents_)).subspan(first, count),
+          .states = std::span(std::as_const(next_)).subspan(first, count),
+          .items = std::span(std::as_const(items_))
+                       .subspan(static_cast<size_t>(begin - node_of_.begin()),
+                                static_cast<size_t>(end - begin)),
+          .node_of = portion_node_of_};
+}
+
+void PrefixWalk::Finish() {
+  if (taken_ < tokens_.size()) return;
   std::vector<Position> active;
-  for (size_t depth = 0; !active.empty() || !beginning.empty(); ++depth) {
-    if (active.empty()) depth = beginning.begin()->first;
-    if (const auto begin = beginning.find(depth); begin != beginning.end()) {
-      for (const size_t item : begin->second) {
-        active.push_back(
-            {.parent = nodes + start_of[item], .token = sequences[item][depth], .item = item});
-      }
-      beginning.erase(begin);
+  for (size_t i = 0; i < items_.size(); ++i) {
+    const std::vector<TokenId>& sequence = sequences_[items_[i]];
+    if (sequence.size() > depth_ + 1) {
+      active.push_back({.parent = node_of_[i], .token = sequence[depth_ + 1], .item = items_[i]});
     }
-    std::sort(active.begin(), active.end(), [](const Position& a, const Position& b) {
-      return std::tie(a.parent, a.token, a.item) < std::tie(b.parent, b.token, b.item);
-    });
-    std::vector<TokenId> tokens;
-    std::vector<const float*> parents;
-    std::vector<size_t> items, node_of;
-    for (size_t i = 0; i < active.size(); ++i) {
-      const Position& position = active[i];
-      if (i == 0 || position.parent != active[i - 1].parent ||
-          position.token != active[i - 1].token) {
-        tokens.push_back(position.token);
-        parents.push_back(position.parent < nodes ? states.get() + position.parent * state_size
-                                                  : given[position.parent - nodes]);
-      }
-      items.push_back(position.item);
-      node_of.push_back(tokens.size() - 1);
+  }
+  ++depth_;
+  MakeNodes(std::move(active));
+}
+
+void PrefixWalk::MakeNodes(std::vector<Position> active) {
+  const size_t nodes = tokens_.size();  // Of the depth before.
+  last_ = std::move(states_);
+  taken_ = 0;
+  tokens_.clear();
+  parents_.clear();
+  next_.clear();
+  items_.clear();
+  node_of_.clear();
+  if (active.empty()) {
+    if (beginning_.empty()) return;
+    depth_ = beginning_.begin()->first;
+  }
+  if (const auto begin = beginning_.find(depth_); begin != beginning_.end()) {
+    for (const size_t item : begin->second) {
+      active.push_back(
+          {.parent = nodes + start_of_[item], .token = sequences_[item][depth_], .item = item});
     }
-    auto next_states = std::make_unique_for_overwrite<float[]>(tokens.size() * state_size);
-    std::vector<float*> next(tokens.size());
-    for (size_t n = 0; n < next.size(); ++n) next[n] = next_states.get() + n * state_size;
-    for (size_t first = 0; first < tokens.size(); first += kMaxExecutionRows) {
-      const size_t count = std::min(kMaxExecutionRows, tokens.size() - first);
-      model.Advance(std::span(tokens).subspan(first, count),
-                    std::span(std::as_const(parents)).subspan(first, count),
-                    std::span(std::as_const(next)).subspan(first, count), pool);
+    beginning_.erase(begin);
+  }
+  std::sort(active.begin(), active.end(), [](const Position& a, const Position& b) {
+    return std::tie(a.parent, a.token, a.item) < std::tie(b.parent, b.token, b.item);
+  });
+  for (size_t i = 0; i < active.size(); ++i) {
+    const Position& position = active[i];
+    if (i == 0 || position.parent != active[i - 1].parent ||
+        position.token != active[i - 1].token) {
+      tokens_.push_back(position.token);
+      parents_.push_back(position.parent < nodes ? last_.get() + position.parent * state_size_
+                                                 : given_[position.parent - nodes]);
     }
-    steps += tokens.size();
-    states = std::move(next_states);
-    nodes = tokens.size();
-    visit({.depth = depth,
-           .nodes = tokens.size(),
-           .items = items,
-           .node_of = node_of,
-           .states = states.get()});
-    active.clear();
-    for (size_t i = 0; i < items.size(); ++i) {
-      const std::vector<TokenId>& sequence = sequences[items[i]];
-      if (sequence.size() > depth + 1) {
-        active.push_back({.parent = node_of[i], .token = sequence[depth + 1], .item = items[i]});
-      }
-    }
+    items_.push_back(position.item);
+    node_of_.push_back(tokens_.size() - 1);
+  }
+  states_ = std::make_unique_for_overwrite<float[]>(tokens_.size() * state_size_);
+  for (size_t n = 0; n < tokens_.size(); ++n) next_.push_back(states_.get() + n * state_size_);
+}
+
+size_t WalkPrefixes(const LanguageModel& model, std::vector<std::vector<TokenId>> sequences,
+                    std::span<const PrefixStart> starts, ThreadPool* pool,
+                    const std::function<void(const PrefixNodes&)>& visit) {
+  PrefixWalk walk(model.state_size(), std::move(sequences), starts);
+  size_t steps = 0;
+  while (walk.ready() > 0) {
+    const PrefixNodes nodes = walk.Take(std::min(kMaxExecutionRows, walk.ready()));
+    model.Advance(nodes.tokens, nodes.parents, nodes.states, pool);
+    steps += nodes.tokens.size();
+    visit(nodes);
+    walk.Finish();
   }
   return steps;
 }

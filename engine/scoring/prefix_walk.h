@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -12,18 +14,8 @@
 
 namespace bitlm {
 
-// Rows of one execution: the memory of a level beyond its states is bounded by it.
+// Rows of one execution: the memory of an execution beyond its states is bounded by it.
 inline constexpr size_t kMaxExecutionRows = 512;
-
-// One depth of the tree. A node is a distinct prefix of depth + 1 tokens.
-struct PrefixLevel {
-  size_t depth = 0;
-  size_t nodes = 0;
-  // The sequences that are read at `depth`, ordered by their nodes, and the node of each.
-  std::span<const size_t> items;
-  std::span<const size_t> node_of;  // [items.size()], ascending.
-  const float* states = nullptr;    // [nodes][state_size], after the prefix.
-};
 
 // Where a sequence's walk begins: after `length` of its tokens, at most all, in `state`
 // [state_size]; at the zero state, null, when length is 0.
@@ -32,13 +24,73 @@ struct PrefixStart {
   const float* state = nullptr;
 };
 
-// Reads every sequence from its start (`starts` has one for each, or is empty: all from zero) and
-// calls `visit` for each depth that a sequence has to be read at, in ascending order. States
-// live while their level and the next one are computed. Returns the number of LSTM steps, which is
-// the number of distinct prefixes that were not
-// given. Sequences may be empty.
-size_t WalkPrefixes(const LanguageModel& model, std::span<const std::vector<TokenId>> sequences,
+// Nodes of one depth of the tree. A node is a distinct prefix of depth + 1 tokens.
+struct PrefixNodes {
+  size_t depth = 0;
+  // [N] What makes them: the token to read, the state before it (null: zero), the state after it.
+  std::span<const TokenId> tokens;
+  std::span<const float* const> parents;
+  std::span<float* const> states;
+  // The sequences that read these tokens, ordered by node, and the node of each in [0, N).
+  std::span<const size_t> items;
+  std::span<const size_t> node_of;
+};
+
+// A walk in portions. It computes nothing: its user takes nodes, computes their states, alone or
+// beside those of other walks, and says so.
+class PrefixWalk {
+ public:
+  // Sequences may be empty; `starts` has one for each, or is empty: all from zero. What the
+  // starts point to outlives the walk.
+  PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences,
+             std::span<const PrefixStart> starts);
+  PrefixWalk(const PrefixWalk&) = delete;
+  PrefixWalk& operator=(const PrefixWalk&) = delete;
+
+  // Nodes whose states can be computed now; 0 only at the end.
+  size_t ready() const { return tokens_.size() - taken_; }
+  // At most how many nodes follow each other, the next one included.
+  size_t depth_left() const { return ready() > 0 ? longest_ - depth_ : 0; }
+  // The next nodes, `count` of them, at most ready(). Valid until Finish; their states are as long
+  // as the next depth is being computed.
+  PrefixNodes Take(size_t count);
+  // The states of the nodes taken have been computed.
+  void Finish();
+
+  const std::vector<std::vector<TokenId>>& sequences() const { return sequences_; }
+
+ private:
+  // Where an active sequence stands: its node at the last depth, or, beyond those, the start that
+  // it begins with; and its next token.
+  struct Position {
+    size_t parent;
+    TokenId token;
+    size_t item;
+  };
+
+  // Makes the nodes of depth_, or of the next one that has any.
+  void MakeNodes(std::vector<Position> active);
+
+  size_t state_size_;
+  std::vector<std::vector<TokenId>> sequences_;
+  std::map<size_t, std::vector<size_t>> beginning_;  // Sequences by the depths they begin at.
+  std::vector<size_t> start_of_;                     // [sequences], into given_.
+  std::vector<const float*> given_;
+  size_t longest_ = 0;  // Of the sequences that are walked.
+  size_t depth_ = 0;
+  size_t taken_ = 0;                        // Nodes of this depth.
+  std::unique_ptr<float[]> last_, states_;  // Of the depth before, of this one.
+  std::vector<TokenId> tokens_;             // [nodes], and so on, as PrefixNodes has them.
+  std::vector<const float*> parents_;
+  std::vector<float*> next_;
+  std::vector<size_t> items_, node_of_, portion_node_of_;
+};
+
+// Walks to the end, computing the states, and calls `visit` for portions of at most
+// kMaxExecutionRows nodes. Returns the number of LSTM steps, which is the number of distinct
+// prefixes that were not given.
+size_t WalkPrefixes(const LanguageModel& model, std::vector<std::vector<TokenId>> sequences,
                     std::span<const PrefixStart> starts, ThreadPool* pool,
-                    const std::function<void(const PrefixLevel&)>& visit);
+                    const std::function<void(const PrefixNodes&)>& visit);
 
 }  // namespace bitlm
