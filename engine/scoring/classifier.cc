@@ -12,7 +12,7 @@ std::vector<std::vector<float>> Classify(const LanguageModel& model,
                                          ThreadPool* pool) {
   assert(model.config().head == HeadKind::kClassifier);
   const size_t classes = static_cast<size_t>(model.config().classes);
-  const ContextStates states(model, sentences, nullptr, pool);
+  const ContextStates states(model, sentences, pool);
   std::vector<TokenId> all(classes);
   std::iota(all.begin(), all.end(), 0);
   std::vector<std::vector<float>> distinct(states.distinct(), std::vector<float>(classes));

@@ -9,8 +9,7 @@
 namespace bitlm {
 
 ContextStates::ContextStates(const LanguageModel& model,
-                             std::span<const TokenizedSentence* const> contexts, StateCache* cache,
-                             ThreadPool* pool) {
+                             std::span<const TokenizedSentence* const> contexts, ThreadPool* pool) {
   std::vector<std::vector<TokenId>> sequences;  // Distinct.
   std::map<std::vector<TokenId>, size_t> numbers;
   for (const TokenizedSentence* context : contexts) {
@@ -21,24 +20,20 @@ ContextStates::ContextStates(const LanguageModel& model,
     of_.push_back(known->second);
   }
   states_.resize(sequences.size());
-  std::vector<PrefixStart> starts(sequences.size());
-  for (size_t i = 0; cache != nullptr && i < sequences.size(); ++i) {
-    const StateCache::Prefix& prefix = cached_.emplace_back(cache->Find(model, sequences[i]));
-    starts[i] = {.length = prefix.length, .state = prefix.state.get()};
-    if (prefix.length == sequences[i].size()) states_[i] = prefix.state.get();
-  }
   const size_t size = model.state_size();
-  const size_t steps = WalkPrefixes(model, sequences, starts, pool, [&](const PrefixNodes& nodes) {
+  PrefixWalk walk(size, std::move(sequences));
+  while (walk.ready() > 0) {
+    const PrefixNodes nodes = walk.Take(std::min(kMaxExecutionRows, walk.ready()));
+    model.Advance(nodes.tokens, nodes.parents, nodes.states, pool);
     for (size_t i = 0; i < nodes.items.size(); ++i) {
       const size_t item = nodes.items[i];
-      if (sequences[item].size() != nodes.depth + 1) continue;
-      owned_.push_back(std::make_unique_for_overwrite<float[]>(size));
-      std::copy_n(nodes.states[nodes.node_of[i]], size, owned_.back().get());
-      states_[item] = owned_.back().get();
-      if (cache != nullptr) cache->Insert(model, sequences[item], states_[item]);
+      if (walk.sequences()[item].size() != nodes.depth + 1) continue;
+      states_[item] = std::make_unique_for_overwrite<float[]>(size);
+      std::copy_n(nodes.states[nodes.node_of[i]], size, states_[item].get());
     }
-  });
-  steps_ = static_cast<int64_t>(steps);
+    steps_ += static_cast<int64_t>(nodes.tokens.size());
+    walk.Finish();
+  }
 }
 
 }  // namespace bitlm

@@ -31,9 +31,8 @@ struct NextWordItem {
 
 // For each context its most probable next words, most probable first, ties by lower id; fewer than
 // top_k when fewer may be answered. Log-probabilities are those of the full distribution: leaving
-// words out does not renormalize. Shared prefixes of the contexts are computed once; contexts that
-// end alike share an output row, unless they choose among words of their own. States of contexts
-// come from `cache` and go into it; it and `pool` may be null.
+// words out does not renormalize. States of contexts come from `cache` and go into it; it and
+// `pool` may be null.
 std::vector<std::vector<TokenScore>> NextWords(const LanguageModel& model,
                                                std::span<const NextWordItem> items,
                                                StateCache* cache, ThreadPool* pool);

@@ -7,20 +7,16 @@
 
 namespace bitlm {
 
-PrefixWalk::PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences,
-                       std::span<const PrefixStart> starts)
-    : state_size_(state_size), sequences_(std::move(sequences)), start_of_(sequences_.size()) {
-  std::map<const float*, size_t> numbers;
+PrefixWalk::PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences)
+    : state_size_(state_size), sequences_(std::move(sequences)) {
+  std::vector<Position> active;
   for (size_t item = 0; item < sequences_.size(); ++item) {
-    const PrefixStart start = starts.empty() ? PrefixStart{} : starts[item];
-    if (start.length == sequences_[item].size()) continue;
-    const auto [known, inserted] = numbers.try_emplace(start.state, given_.size());
-    if (inserted) given_.push_back(start.state);
-    start_of_[item] = known->second;
-    beginning_[start.length].push_back(item);
     longest_ = std::max(longest_, sequences_[item].size());
+    if (!sequences_[item].empty()) {
+      active.push_back({.parent = 0, .token = sequences_[item][0], .item = item});
+    }
   }
-  MakeNodes({});
+  MakeNodes(std::move(active));
 }
 
 PrefixNodes PrefixWalk::Take(size_t count) {
@@ -55,7 +51,6 @@ void PrefixWalk::Finish() {
 }
 
 void PrefixWalk::MakeNodes(std::vector<Position> active) {
-  const size_t nodes = tokens_.size();  // Of the depth before.
   last_ = std::move(states_);
   taken_ = 0;
   tokens_.clear();
@@ -63,17 +58,6 @@ void PrefixWalk::MakeNodes(std::vector<Position> active) {
   next_.clear();
   items_.clear();
   node_of_.clear();
-  if (active.empty()) {
-    if (beginning_.empty()) return;
-    depth_ = beginning_.begin()->first;
-  }
-  if (const auto begin = beginning_.find(depth_); begin != beginning_.end()) {
-    for (const size_t item : begin->second) {
-      active.push_back(
-          {.parent = nodes + start_of_[item], .token = sequences_[item][depth_], .item = item});
-    }
-    beginning_.erase(begin);
-  }
   std::sort(active.begin(), active.end(), [](const Position& a, const Position& b) {
     return std::tie(a.parent, a.token, a.item) < std::tie(b.parent, b.token, b.item);
   });
@@ -82,29 +66,13 @@ void PrefixWalk::MakeNodes(std::vector<Position> active) {
     if (i == 0 || position.parent != active[i - 1].parent ||
         position.token != active[i - 1].token) {
       tokens_.push_back(position.token);
-      parents_.push_back(position.parent < nodes ? last_.get() + position.parent * state_size_
-                                                 : given_[position.parent - nodes]);
+      parents_.push_back(last_ != nullptr ? last_.get() + position.parent * state_size_ : nullptr);
     }
     items_.push_back(position.item);
     node_of_.push_back(tokens_.size() - 1);
   }
   states_ = std::make_unique_for_overwrite<float[]>(tokens_.size() * state_size_);
   for (size_t n = 0; n < tokens_.size(); ++n) next_.push_back(states_.get() + n * state_size_);
-}
-
-size_t WalkPrefixes(const LanguageModel& model, std::vector<std::vector<TokenId>> sequences,
-                    std::span<const PrefixStart> starts, ThreadPool* pool,
-                    const std::function<void(const PrefixNodes&)>& visit) {
-  PrefixWalk walk(model.state_size(), std::move(sequences), starts);
-  size_t steps = 0;
-  while (walk.ready() > 0) {
-    const PrefixNodes nodes = walk.Take(std::min(kMaxExecutionRows, walk.ready()));
-    model.Advance(nodes.tokens, nodes.parents, nodes.states, pool);
-    steps += nodes.tokens.size();
-    visit(nodes);
-    walk.Finish();
-  }
-  return steps;
 }
 
 }  // namespace bitlm

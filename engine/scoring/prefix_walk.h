@@ -3,26 +3,16 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "engine/base/thread_pool.h"
 #include "engine/nn/language_model.h"
 
 namespace bitlm {
 
 // Rows of one execution: the memory of an execution beyond its states is bounded by it.
 inline constexpr size_t kMaxExecutionRows = 512;
-
-// Where a sequence's walk begins: after `length` of its tokens, at most all, in `state`
-// [state_size]; at the zero state, null, when length is 0.
-struct PrefixStart {
-  size_t length = 0;
-  const float* state = nullptr;
-};
 
 // Nodes of one depth of the tree. A node is a distinct prefix of depth + 1 tokens.
 struct PrefixNodes {
@@ -40,10 +30,8 @@ struct PrefixNodes {
 // beside those of other walks, and says so.
 class PrefixWalk {
  public:
-  // Sequences may be empty; `starts` has one for each, or is empty: all from zero. What the
-  // starts point to outlives the walk.
-  PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences,
-             std::span<const PrefixStart> starts);
+  // Sequences are read from the zero state and may be empty.
+  PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences);
   PrefixWalk(const PrefixWalk&) = delete;
   PrefixWalk& operator=(const PrefixWalk&) = delete;
 
@@ -60,23 +48,19 @@ class PrefixWalk {
   const std::vector<std::vector<TokenId>>& sequences() const { return sequences_; }
 
  private:
-  // Where an active sequence stands: its node at the last depth, or, beyond those, the start that
-  // it begins with; and its next token.
+  // Where a sequence stands: its node at the last depth, and its next token.
   struct Position {
     size_t parent;
     TokenId token;
     size_t item;
   };
 
-  // Makes the nodes of depth_, or of the next one that has any.
+  // Makes the nodes of depth_.
   void MakeNodes(std::vector<Position> active);
 
   size_t state_size_;
   std::vector<std::vector<TokenId>> sequences_;
-  std::map<size_t, std::vector<size_t>> beginning_;  // Sequences by the depths they begin at.
-  std::vector<size_t> start_of_;                     // [sequences], into given_.
-  std::vector<const float*> given_;
-  size_t longest_ = 0;  // Of the sequences that are walked.
+  size_t longest_ = 0;  // Sequence's tokens.
   size_t depth_ = 0;
   size_t taken_ = 0;                        // Nodes of this depth.
   std::unique_ptr<float[]> last_, states_;  // Of the depth before, of this one.
@@ -85,12 +69,5 @@ class PrefixWalk {
   std::vector<float*> next_;
   std::vector<size_t> items_, node_of_, portion_node_of_;
 };
-
-// Walks to the end, computing the states, and calls `visit` for portions of at most
-// kMaxExecutionRows nodes. Returns the number of LSTM steps, which is the number of distinct
-// prefixes that were not given.
-size_t WalkPrefixes(const LanguageModel& model, std::vector<std::vector<TokenId>> sequences,
-                    std::span<const PrefixStart> starts, ThreadPool* pool,
-                    const std::function<void(const PrefixNodes&)>& visit);
 
 }  // namespace bitlm
