@@ -52,8 +52,8 @@ Server::Server(const ServerConfig& config)
       state_cache_(static_cast<size_t>(config.state_cache_mib) << 20) {
   const BatchQueueOptions options = {
       .max_queue_tokens = config.max_queue_tokens,
-      .max_batch_tokens = config.max_batch_tokens,
-      .max_batch_delay = absl::Milliseconds(config.max_batch_delay_ms)};
+      .max_batch_rows = config.max_batch_rows,
+      .max_queue_delay = absl::Milliseconds(config.max_queue_delay_ms)};
   scheduler_ = std::make_unique<BatchScheduler>(options, &metrics_);
 }
 

@@ -18,12 +18,13 @@ namespace bitlm {
 // Take, Execute of the batch, Finish, until ready() is 0.
 class NextWordWalk {
  public:
-  // `cache` may be null; it and the model outlive the walk, `item`'s context and words need not.
+  // `cache` may be null; it, the model, and `item`'s context and words outlive the walk. Little is
+  // held before the first step.
   NextWordWalk(const LanguageModel& model, const NextWordItem& item, StateCache* cache);
   NextWordWalk(const NextWordWalk&) = delete;
   NextWordWalk& operator=(const NextWordWalk&) = delete;
 
-  // 1, at the end 0. It is the end at once if there is nothing to answer with.
+  // 1, at the end 0. It is the end at once if there is nothing to answer.
   size_t ready() const { return done_ ? 0 : 1; }
   // Steps that are left, the output included: at least 1 before the end.
   size_t depth_left() const;
@@ -42,12 +43,13 @@ class NextWordWalk {
  private:
   // Whether the item leaves the word out of its answer.
   bool IsHidden(TokenId token) const;
+  // Looks the context up and makes room for the answer.
+  void Begin();
 
   const LanguageModel& model_;
-  const NextWordOptions options_;
+  const NextWordItem item_;
   StateCache* const cache_;
-  const bool chooses_;              // Among given words.
-  std::vector<TokenId> among_;      // Those, as OutputRow's.
+  std::vector<TokenId> among_;      // As OutputRow's.
   std::vector<TokenId> tokens_;     // </s>, then the context.
   StateCache::Prefix start_;        // What the cache had of them.
   size_t read_ = 0;                 // Tokens whose state is known.
@@ -55,7 +57,8 @@ class NextWordWalk {
   std::vector<TokenScore> top_;
   std::vector<TokenScore> words_;
   int64_t steps_ = 0;
-  bool done_ = false;
+  bool begun_ = false;
+  bool done_;
 };
 
 }  // namespace bitlm

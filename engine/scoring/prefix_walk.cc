@@ -2,27 +2,41 @@
 
 #include <algorithm>
 #include <cassert>
-#include <tuple>
 #include <utility>
 
 namespace bitlm {
 
 PrefixWalk::PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences)
     : state_size_(state_size), sequences_(std::move(sequences)) {
-  std::vector<Position> active;
   for (size_t item = 0; item < sequences_.size(); ++item) {
-    longest_ = std::max(longest_, sequences_[item].size());
-    if (!sequences_[item].empty()) {
-      active.push_back({.parent = 0, .token = sequences_[item][0], .item = item});
-    }
+    if (!sequences_[item].empty()) items_.push_back(item);
   }
-  MakeNodes(std::move(active));
+  std::sort(items_.begin(), items_.end(),
+            [&](size_t a, size_t b) { return sequences_[a] < sequences_[b]; });
+  const std::vector<TokenId>* last = nullptr;
+  for (const size_t item : items_) {
+    const std::vector<TokenId>& sequence = sequences_[item];
+    longest_ = std::max(longest_, sequence.size());
+    steps_left_ += sequence.size();
+    if (last != nullptr) {
+      const auto [end, last_end] =
+          std::mismatch(sequence.begin(), sequence.end(), last->begin(), last->end());
+      steps_left_ -= static_cast<size_t>(end - sequence.begin());
+    }
+    last = &sequence;
+  }
+  MakeNodes();
 }
 
 PrefixNodes PrefixWalk::Take(size_t count) {
   assert(count <= ready());
+  if (states_ == nullptr) {
+    states_ = std::make_unique_for_overwrite<float[]>(tokens_.size() * state_size_);
+    for (size_t n = 0; n < tokens_.size(); ++n) next_.push_back(states_.get() + n * state_size_);
+  }
   const size_t first = taken_, last = taken_ + count;
   taken_ = last;
+  steps_left_ -= count;
   const auto begin = std::lower_bound(node_of_.begin(), node_of_.end(), first);
   const auto end = std::lower_bound(begin, node_of_.end(), last);
   portion_node_of_.clear();
@@ -39,40 +53,36 @@ PrefixNodes PrefixWalk::Take(size_t count) {
 
 void PrefixWalk::Finish() {
   if (taken_ < tokens_.size()) return;
-  std::vector<Position> active;
-  for (size_t i = 0; i < items_.size(); ++i) {
-    const std::vector<TokenId>& sequence = sequences_[items_[i]];
-    if (sequence.size() > depth_ + 1) {
-      active.push_back({.parent = node_of_[i], .token = sequence[depth_ + 1], .item = items_[i]});
-    }
-  }
   ++depth_;
-  MakeNodes(std::move(active));
+  size_t kept = 0;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    if (sequences_[items_[i]].size() <= depth_) continue;
+    items_[kept] = items_[i];
+    node_of_[kept++] = node_of_[i];
+  }
+  items_.resize(kept);
+  node_of_.resize(kept);
+  MakeNodes();
 }
 
-void PrefixWalk::MakeNodes(std::vector<Position> active) {
+void PrefixWalk::MakeNodes() {
   last_ = std::move(states_);
   taken_ = 0;
   tokens_.clear();
   parents_.clear();
   next_.clear();
-  items_.clear();
-  node_of_.clear();
-  std::sort(active.begin(), active.end(), [](const Position& a, const Position& b) {
-    return std::tie(a.parent, a.token, a.item) < std::tie(b.parent, b.token, b.item);
-  });
-  for (size_t i = 0; i < active.size(); ++i) {
-    const Position& position = active[i];
-    if (i == 0 || position.parent != active[i - 1].parent ||
-        position.token != active[i - 1].token) {
-      tokens_.push_back(position.token);
-      parents_.push_back(last_ != nullptr ? last_.get() + position.parent * state_size_ : nullptr);
+  node_of_.resize(items_.size());  // At depth 0, all have the same parent.
+  size_t last_parent = 0;
+  for (size_t i = 0; i < items_.size(); ++i) {
+    const size_t parent = node_of_[i];
+    const TokenId token = sequences_[items_[i]][depth_];
+    if (i == 0 || parent != last_parent || token != tokens_.back()) {
+      tokens_.push_back(token);
+      parents_.push_back(last_ != nullptr ? last_.get() + parent * state_size_ : nullptr);
     }
-    items_.push_back(position.item);
-    node_of_.push_back(tokens_.size() - 1);
+    last_parent = parent;
+    node_of_[i] = tokens_.size() - 1;
   }
-  states_ = std::make_unique_for_overwrite<float[]>(tokens_.size() * state_size_);
-  for (size_t n = 0; n < tokens_.size(); ++n) next_.push_back(states_.get() + n * state_size_);
 }
 
 }  // namespace bitlm

@@ -30,15 +30,16 @@ struct PrefixNodes {
 // beside those of other walks, and says so.
 class PrefixWalk {
  public:
-  // Sequences are read from the zero state and may be empty.
+  // Sequences are read from the zero state and may be empty. No states are held before Take.
   PrefixWalk(size_t state_size, std::vector<std::vector<TokenId>> sequences);
   PrefixWalk(const PrefixWalk&) = delete;
   PrefixWalk& operator=(const PrefixWalk&) = delete;
 
   // Nodes whose states can be computed now; 0 only at the end.
   size_t ready() const { return tokens_.size() - taken_; }
-  // At most how many nodes follow each other, the next one included.
-  size_t depth_left() const { return ready() > 0 ? longest_ - depth_ : 0; }
+  // Nodes that have not been taken, and at most how many of them follow each other.
+  size_t steps_left() const { return steps_left_; }
+  size_t depth_left() const { return steps_left_ > 0 ? longest_ - depth_ : 0; }
   // The next nodes, `count` of them, at most ready(). Valid until Finish; their states are as long
   // as the next depth is being computed.
   PrefixNodes Take(size_t count);
@@ -48,26 +49,23 @@ class PrefixWalk {
   const std::vector<std::vector<TokenId>>& sequences() const { return sequences_; }
 
  private:
-  // Where a sequence stands: its node at the last depth, and its next token.
-  struct Position {
-    size_t parent;
-    TokenId token;
-    size_t item;
-  };
-
-  // Makes the nodes of depth_.
-  void MakeNodes(std::vector<Position> active);
+  // Makes the nodes of depth_ for the sequences items_, whose nodes of the depth before are
+  // node_of_ (empty at depth 0).
+  void MakeNodes();
 
   size_t state_size_;
   std::vector<std::vector<TokenId>> sequences_;
   size_t longest_ = 0;  // Sequence's tokens.
+  size_t steps_left_ = 0;
   size_t depth_ = 0;
   size_t taken_ = 0;                        // Nodes of this depth.
   std::unique_ptr<float[]> last_, states_;  // Of the depth before, of this one.
   std::vector<TokenId> tokens_;             // [nodes], and so on, as PrefixNodes has them.
   std::vector<const float*> parents_;
   std::vector<float*> next_;
-  std::vector<size_t> items_, node_of_, portion_node_of_;
+  // In the order of the sequences' tokens, so that those with a common prefix are neighbours.
+  std::vector<size_t> items_;
+  std::vector<size_t> node_of_, portion_node_of_;
 };
 
 }  // namespace bitlm

@@ -48,6 +48,7 @@ class ScoreWalk {
 
   // As PrefixWalk's.
   size_t ready() const { return walk_.ready(); }
+  size_t steps_left() const { return walk_.steps_left(); }
   size_t depth_left() const { return walk_.depth_left(); }
 
   // Adds the next `count` steps, at most ready(), and the outputs after them to `batch`, which

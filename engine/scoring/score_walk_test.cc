@@ -125,6 +125,7 @@ TEST_F(ScoreWalkTest, TellsWhatIsReadyAndHowDeepItIs) {
   std::vector<size_t> ready, depth_left;
   while (walk.ready() > 0) {
     ready.push_back(walk.ready());
+    EXPECT_EQ(walk.steps_left(), 7 - ready.size() + 1);
     depth_left.push_back(walk.depth_left());
     StepBatch batch;
     walk.Take(1, &batch);

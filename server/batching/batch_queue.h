@@ -1,11 +1,15 @@
-// BatchQueue: decides which items run next. Pure policy: no lock, no thread, no clock.
+// BatchQueue: decides which steps run next. Pure policy: no lock, no thread, no clock.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -15,83 +19,121 @@
 namespace bitlm {
 
 struct BatchQueueOptions {
-  // Tokens that may wait, all tasks together. At least 1.
+  // Tokens of the tasks that wait or run, all together. At least 1.
   int64_t max_queue_tokens = 262144;
-  // Tokens of one batch. An item that is larger makes a batch of its own. At least 1.
-  int64_t max_batch_tokens = 1024;
-  // How long a batch that is not full may wait for more; for no task longer than half the time to
-  // its deadline. 0: whatever waits when the engine is free is the next batch. At least 0.
-  absl::Duration max_batch_delay = absl::ZeroDuration();
+  // Steps of one batch. At least 1.
+  int64_t max_batch_rows = 256;
+  // How long tasks may wait for others while no task runs and the batch is not full; no task longer
+  // than half the time to its deadline. 0: whatever waits when the engine is free is the next
+  // batch. At least 0.
+  absl::Duration max_queue_delay = absl::ZeroDuration();
+  // A task without a deadline, or with a later one, takes its turn as if it had this long.
+  absl::Duration patience = absl::Seconds(2);
 };
 
-// Items to execute together: one executor, one slice per task.
+// Steps to execute together: one executor, one slice per task.
 struct Batch {
   Executor* executor = nullptr;
   std::vector<Slice> slices;
-  int64_t tokens = 0;
+  int64_t rows = 0;
   // How long each task waited that is in a batch for the first time.
   std::vector<absl::Duration> first_waits;
 };
 
-// Tasks in the order of their turns. A batch takes the executor of the task whose turn it is and
-// shares its tokens evenly among the waiting tasks of that executor, at least an item each; a task
-// that has items left goes to the back. So a huge task cannot keep others waiting for longer than
-// one batch, and no executor starves.
+// Tasks in the order of their slack: the time that they can still wait if batches take as long as
+// they did lately; those with equal slack in the order of their arrival. In every batch the first
+// ones, as many as a batch has rows, have an even share of the rows, at least one each; what some
+// do not need goes to the others in order. A batch is of the executor of the first task.
+//
+// Every batch that a task is in takes it back by a batch's time, so a long task does not hold up
+// short ones that come later. The places of those that wait stay, while time goes on, and with it
+// the places of those that come: nobody starves.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchQueueOptions& options) : options_(options) {}
 
-  // Queues a task of at least one item. Errors: RESOURCE_EXHAUSTED when its tokens do not fit
-  // beside those that wait; INVALID_ARGUMENT when they never can.
+  // Queues a task that has steps to compute. Errors: RESOURCE_EXHAUSTED when its tokens do not fit
+  // beside those of the others; INVALID_ARGUMENT when they never can.
   absl::Status Add(std::shared_ptr<Task> task, absl::Time now);
 
+  // What a batch takes, rather too little than too much; for tasks' slack. Zero at first.
+  void SetBatchTime(absl::Duration time) { batch_time_ = time; }
+
   // From now on no batch waits for more.
-  void EndDelay() { options_.max_batch_delay = absl::ZeroDuration(); }
+  void EndDelay();
 
-  // Removes and returns the tasks whose deadline has passed and of which nothing is running.
-  std::vector<std::shared_ptr<Task>> TakeExpired(absl::Time now);
+  // A task that left the queue.
+  struct Ended {
+    std::shared_ptr<Task> task;
+    bool complete = false;  // Whether every step has been computed.
+    int64_t steps = 0;      // That were computed: in vain if it is not complete.
+  };
 
-  // Removes a task of which nothing is running. False when it is not here, or is running: then its
-  // remaining items will not be run, and Finish returns it.
-  bool Remove(const Task* task);
+  // Between batches: removes and returns the tasks whose deadline has passed, and of the first ones
+  // those that cannot keep it, not even with all rows, or have not begun and hardly can. When no
+  // batch has run for a while, one of the latter stays, so that a bad estimate is corrected.
+  std::vector<Ended> TakeExpired(absl::Time now);
+
+  // Removes a task that is not in the running batch. Nothing when it is not here, or is in the
+  // batch: then no further step of it will run, and Finish returns it.
+  std::optional<Ended> Remove(const Task* task);
 
   // When NextBatch will have a batch if nothing is added: InfiniteFuture when nothing waits.
   absl::Time NextDue() const;
 
-  // The next batch, or nothing when none is due. Its items leave the queue's token count, with the
-  // last one of a task the task's extra tokens; a batch's own count is of its items. One batch
-  // at a time: Finish comes before the next NextBatch.
+  // The next batch, or nothing when none is due. One batch at a time: Finish comes before the next
+  // NextBatch.
   std::optional<Batch> NextBatch(absl::Time now);
 
-  // Ends the running batch. Returns its tasks that have no item left, or were removed meanwhile.
-  struct Finished {
-    std::shared_ptr<Task> task;
-    bool complete = false;  // Whether every item has been executed.
-  };
-  std::vector<Finished> Finish();
+  // Ends the running batch. Returns its tasks that have no step left, or were removed meanwhile.
+  std::vector<Ended> Finish();
 
-  // Removes everything of which nothing is running; running tasks are marked as removed.
-  std::vector<std::shared_ptr<Task>> TakeAll();
+  // Removes everything that is not in the running batch; what is in it is marked as removed.
+  std::vector<Ended> TakeAll();
 
+  // Tokens of the tasks that are here.
   int64_t queued_tokens() const { return queued_tokens_; }
+  size_t size() const { return entries_.size(); }
   bool empty() const { return entries_.empty(); }
 
  private:
+  // Its place in the queue: what it was when the task came, moved by what was computed of it.
+  struct Place {
+    absl::Time latest_start;
+    uint64_t arrival = 0;
+    bool operator<(const Place& other) const {
+      return std::tie(latest_start, arrival) < std::tie(other.latest_start, other.arrival);
+    }
+  };
   struct Entry {
     std::shared_ptr<Task> task;
+    Place place;
     absl::Time added;
-    size_t next_item = 0;
-    int64_t queued_tokens = 0;  // Of items from next_item on, and the extra ones.
-    bool running = false;
+    int64_t steps = 0;     // Computed, or in the running batch.
+    bool running = false;  // In the running batch.
     bool removed = false;
   };
+  using Entries = std::unordered_map<const Task*, Entry>;
 
-  // Extends `slice` of `entry` by items while the budget lasts; the first item of a batch always
-  // fits.
-  void Take(Entry& entry, Slice& slice, int64_t budget, Batch& batch);
+  using ByTime = std::set<std::pair<absl::Time, const Task*>>;
+
+  // What the task needs at least, in the time that batches take.
+  absl::Duration TimeLeft(const Task& task) const;
+  // Until when an entry may wait for others.
+  absl::Time Due(const Entry& entry) const;
+  // Takes an entry out.
+  Ended Erase(const Task* task, bool complete);
 
   BatchQueueOptions options_;
-  std::deque<Entry> entries_;
+  absl::Duration batch_time_;
+  absl::Time last_batch_ = absl::InfinitePast();
+  uint64_t arrivals_ = 0;
+  Entries entries_;
+  // The same by executor and place, by deadline, and those that no batch had by when they are due.
+  std::map<Executor*, std::map<Place, Entry*>> places_;
+  ByTime deadlines_;
+  ByTime due_;
+  std::vector<Entry*> running_;
   int64_t queued_tokens_ = 0;
 };
 

@@ -37,14 +37,39 @@ absl::Status BatchScheduler::Schedule(std::shared_ptr<Task> task) {
 }
 
 void BatchScheduler::Cancel(const std::shared_ptr<Task>& task) {
+  std::vector<BatchQueue::Ended> ended;
   {
     MutexLock lock(mutex_);
-    const bool removed = queue_.Remove(task.get());
-    ReportQueue();  // The rest of a running task has left the queue too.
-    if (!removed) return;
+    std::optional<BatchQueue::Ended> removed = queue_.Remove(task.get());
+    if (!removed.has_value()) return;
+    ended.push_back(*std::move(removed));
+    ReportQueue();
     idle_.NotifyAll();
   }
-  task->Complete(absl::CancelledError("cancelled by the client"));
+  Complete(std::move(ended), GivenUp::kCancelled);
+}
+
+void BatchScheduler::Complete(std::vector<BatchQueue::Ended> ended, GivenUp reason) {
+  for (const BatchQueue::Ended& end : ended) {
+    if (end.complete) {
+      end.task->Complete(absl::OkStatus());
+      continue;
+    }
+    if (observer_ != nullptr) observer_->OnGivenUp(end.steps);
+    switch (reason) {
+      case GivenUp::kCancelled:
+        end.task->Complete(absl::CancelledError("cancelled by the client"));
+        break;
+      case GivenUp::kExpired:
+        end.task->Complete(absl::DeadlineExceededError(
+            end.steps == 0 ? "the deadline passed while the request waited"
+                           : "the deadline passed while the request was computed"));
+        break;
+      case GivenUp::kStopped:
+        end.task->Complete(absl::UnavailableError(kDraining));
+        break;
+    }
+  }
 }
 
 void BatchScheduler::Drain() {
@@ -64,7 +89,7 @@ bool BatchScheduler::WaitUntilIdle(absl::Duration timeout) {
 }
 
 void BatchScheduler::Stop() {
-  std::vector<std::shared_ptr<Task>> abandoned;
+  std::vector<BatchQueue::Ended> abandoned;
   {
     MutexLock lock(mutex_);
     draining_ = true;
@@ -73,7 +98,7 @@ void BatchScheduler::Stop() {
     ReportQueue();
     work_.NotifyAll();
   }
-  for (const auto& task : abandoned) task->Complete(absl::UnavailableError(kDraining));
+  Complete(std::move(abandoned), GivenUp::kStopped);
   if (thread_.joinable()) thread_.join();
 }
 
@@ -84,12 +109,22 @@ int64_t BatchScheduler::queued_tokens() const {
 
 absl::Duration BatchScheduler::EstimatedWait() const {
   MutexLock lock(mutex_);
-  return token_time_ * queue_.queued_tokens();
+  constexpr absl::Duration kTokenTime = absl::Microseconds(50);  // Before anything is known.
+  const absl::Duration time = recent_tokens_ > 0 ? recent_time_ / recent_tokens_ : kTokenTime;
+  return time * queue_.queued_tokens();
+}
+
+void BatchScheduler::Learn(absl::Duration time, int64_t tokens) {
+  constexpr double kKept = 0.95;
+  recent_time_ = kKept * recent_time_ + time;
+  recent_tokens_ = kKept * recent_tokens_ + static_cast<double>(tokens);
+  recent_batches_ = kKept * recent_batches_ + 1;
+  queue_.SetBatchTime(std::min(time, recent_time_ / recent_batches_));  // Hiccups do not count.
 }
 
 void BatchScheduler::Run() {
   while (true) {
-    std::vector<std::shared_ptr<Task>> expired;
+    std::vector<BatchQueue::Ended> expired;
     std::optional<Batch> batch;
     {
       MutexLock lock(mutex_);
@@ -109,38 +144,33 @@ void BatchScheduler::Run() {
       }
       if (!batch.has_value() && expired.empty()) return;  // Stopping, and nothing is left.
       executing_ = true;
-      ReportQueue();
+      if (!expired.empty()) ReportQueue();
     }
-    for (const auto& task : expired) {
-      task->Complete(absl::DeadlineExceededError("the deadline passed while the request waited"));
-    }
-    absl::Duration compute_time;
-    if (batch.has_value()) {
-      if (observer_ != nullptr) observer_->OnBatch(batch->tokens, batch->first_waits);
-      const absl::Time start = clock_();
-      batch->executor->Execute(batch->slices);
-      compute_time = clock_() - start;
-      if (observer_ != nullptr) observer_->OnExecuted(compute_time);
-    }
-    std::vector<BatchQueue::Finished> finished;
-    bool stopped = false;
-    {
-      MutexLock lock(mutex_);
-      if (batch.has_value()) {
-        finished = queue_.Finish();
-        token_time_ = 0.9 * token_time_ + 0.1 * (compute_time / batch->tokens);
-      }
-      stopped = stopping_;
-    }
-    for (const BatchQueue::Finished& done : finished) {
-      done.task->Complete(done.complete ? absl::OkStatus()
-                          : stopped     ? absl::UnavailableError(kDraining)
-                                        : absl::CancelledError("cancelled by the client"));
-    }
+    Complete(std::move(expired), GivenUp::kExpired);
+    if (batch.has_value()) Execute(*batch);
     // Idle means completed: executing_ covers the completions too.
     MutexLock lock(mutex_);
     executing_ = false;
   }
+}
+
+void BatchScheduler::Execute(const Batch& batch) {
+  if (observer_ != nullptr) observer_->OnBatch(batch.rows, batch.first_waits);
+  const absl::Time start = clock_();
+  batch.executor->Execute(batch.slices);
+  const absl::Duration time = clock_() - start;
+  if (observer_ != nullptr) observer_->OnExecuted(time);
+  std::vector<BatchQueue::Ended> ended;
+  GivenUp reason = GivenUp::kCancelled;
+  {
+    MutexLock lock(mutex_);
+    const int64_t tokens = queue_.queued_tokens();
+    ended = queue_.Finish();
+    Learn(time, tokens - queue_.queued_tokens());
+    if (!ended.empty()) ReportQueue();
+    if (stopping_) reason = GivenUp::kStopped;
+  }
+  Complete(std::move(ended), reason);
 }
 
 }  // namespace bitlm

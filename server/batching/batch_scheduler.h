@@ -22,8 +22,11 @@ class BatchObserver {
   // Called with the scheduler's lock held, so that the last value told is the true one: must be
   // quick and not call the scheduler.
   virtual void OnQueueTokens(int64_t tokens) = 0;
-  virtual void OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) = 0;
+  // A batch of so many rows begins; how long each task waited that runs for the first time.
+  virtual void OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) = 0;
   virtual void OnExecuted(absl::Duration compute_time) = 0;
+  // A task ended before it was computed, `steps` of it in vain; `steps` 0: it never ran.
+  virtual void OnGivenUp(int64_t steps) = 0;
 };
 
 // Tells the time; injected so that tests own it.
@@ -41,30 +44,38 @@ class BatchScheduler {
   BatchScheduler(const BatchScheduler&) = delete;
   BatchScheduler& operator=(const BatchScheduler&) = delete;
 
-  // Queues a task of at least one item. OK: the scheduler owns the task and will complete it once,
-  // perhaps before this returns. Otherwise the task is not touched: DEADLINE_EXCEEDED when its
-  // deadline has passed, RESOURCE_EXHAUSTED when the queue is full, INVALID_ARGUMENT when the task
-  // is larger than the queue, UNAVAILABLE while draining. Never blocks.
+  // Queues a task that has steps to compute. OK: the scheduler owns the task and will complete it
+  // once, perhaps before this returns. Otherwise the task is not touched: DEADLINE_EXCEEDED when
+  // its deadline has passed, RESOURCE_EXHAUSTED when the queue is full, INVALID_ARGUMENT when the
+  // task is larger than the queue, UNAVAILABLE while draining. Never blocks.
   absl::Status Schedule(std::shared_ptr<Task> task);
 
-  // Gives a task up: if none of its items is running it completes now, in this thread, with
-  // CANCELLED, else when the running batch ends. No effect on a task that is not here.
+  // Gives a task up: if it is not in the running batch it completes now, in this thread, with
+  // CANCELLED, else when that ends. No effect on a task that is not here.
   void Cancel(const std::shared_ptr<Task>& task);
 
   // From now on Schedule answers UNAVAILABLE. What is queued runs on, without delay.
   void Drain();
-  // Waits until nothing is queued or running, or `timeout` is over (false).
+  // Waits until no task is here, or `timeout` is over (false).
   bool WaitUntilIdle(absl::Duration timeout);
   // Drains, completes what is queued with UNAVAILABLE, lets the running batch end, and joins the
   // thread. Idempotent.
   void Stop();
 
   int64_t queued_tokens() const;
-  // About how long what is queued will take, from the speed of recent batches.
+  // About how long what is queued will take, from the rate at which the queue drained lately.
   absl::Duration EstimatedWait() const;
 
  private:
+  // How tasks end that are not computed.
+  enum class GivenUp { kCancelled, kExpired, kStopped };
+
   void Run();
+  void Execute(const Batch& batch);
+  // Completes tasks that have left the queue.
+  void Complete(std::vector<BatchQueue::Ended> ended, GivenUp reason);
+  // Learns from a batch that took `time` and after which tasks with `tokens` left the queue.
+  void Learn(absl::Duration time, int64_t tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (observer_ != nullptr) observer_->OnQueueTokens(queue_.queued_tokens());
   }
@@ -75,8 +86,10 @@ class BatchScheduler {
   CondVar work_;
   CondVar idle_;
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // Time per token, averaged over batches with geometric weights.
-  absl::Duration token_time_ ABSL_GUARDED_BY(mutex_) = absl::Microseconds(50);
+  // Of recent batches, with geometric weights: time, tokens that left the queue, number.
+  absl::Duration recent_time_ ABSL_GUARDED_BY(mutex_);
+  double recent_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
+  double recent_batches_ ABSL_GUARDED_BY(mutex_) = 0;
   bool executing_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

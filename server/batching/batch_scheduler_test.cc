@@ -6,28 +6,34 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <span>
+#include <thread>
+#include <utility>
 #include <vector>
+
+#include "server/batching/fake_task.h"
 
 namespace bitlm {
 namespace {
 
 // Holds every batch until the test lets it go.
-class GatedExecutor : public Executor {
+class GatedExecutor : public FakeExecutor {
  public:
   void Execute(std::span<const Slice> slices) override {
+    FakeExecutor::Execute(slices);
     MutexLock lock(mutex_);
-    items_ = 0;
-    for (const Slice& slice : slices) items_ += slice.count;
+    steps_ = 0;
+    for (const Slice& slice : slices) steps_ += slice.steps;
     ++started_;
     changed_.NotifyAll();
     while (released_ < started_) changed_.Wait(mutex_);
   }
 
-  // Waits until the n-th batch (from 1) is being executed; returns its number of items.
-  size_t WaitForBatch(int n) {
+  // Waits until the n-th batch (from 1) is being executed; returns its number of steps.
+  int64_t WaitForBatch(int n) {
     MutexLock lock(mutex_);
     while (started_ < n) changed_.Wait(mutex_);
-    return items_;
+    return steps_;
   }
   // Lets the first n batches end.
   void Release(int n) {
@@ -41,12 +47,12 @@ class GatedExecutor : public Executor {
   CondVar changed_;
   int started_ = 0;
   int released_ = 0;
-  size_t items_ = 0;
+  int64_t steps_ = 0;
 };
 
-class WaitableTask : public Task {
+class WaitableTask : public FakeTask {
  public:
-  using Task::Task;
+  using FakeTask::FakeTask;
   void Complete(absl::Status status) override { result_.set_value(std::move(status)); }
   absl::Status Wait() { return future_.get(); }
 
@@ -55,12 +61,12 @@ class WaitableTask : public Task {
   std::future<absl::Status> future_ = result_.get_future();
 };
 
-std::shared_ptr<WaitableTask> MakeTask(Executor* executor, std::vector<int64_t> items,
+std::shared_ptr<WaitableTask> MakeTask(Executor* executor, std::vector<int64_t> levels,
                                        absl::Time deadline = absl::InfiniteFuture()) {
-  return std::make_shared<WaitableTask>(executor, std::move(items), deadline);
+  return std::make_shared<WaitableTask>(executor, std::move(levels), deadline);
 }
 
-constexpr BatchQueueOptions kSmall = {.max_queue_tokens = 8, .max_batch_tokens = 4};
+constexpr BatchQueueOptions kSmall = {.max_queue_tokens = 8, .max_batch_rows = 4};
 constexpr int kAll = 1000;
 
 TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
@@ -68,12 +74,12 @@ TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
   BatchScheduler scheduler(kSmall, nullptr);
   const auto first = MakeTask(&executor, {1});
   ASSERT_TRUE(scheduler.Schedule(first).ok());
-  EXPECT_EQ(executor.WaitForBatch(1), 1u);
+  EXPECT_EQ(executor.WaitForBatch(1), 1);
   const auto second = MakeTask(&executor, {1}), third = MakeTask(&executor, {1});
   ASSERT_TRUE(scheduler.Schedule(second).ok());
   ASSERT_TRUE(scheduler.Schedule(third).ok());
   executor.Release(1);
-  EXPECT_EQ(executor.WaitForBatch(2), 2u);
+  EXPECT_EQ(executor.WaitForBatch(2), 2);
   executor.Release(2);
   for (const auto& task : {first, second, third}) EXPECT_TRUE(task->Wait().ok());
 }
@@ -81,10 +87,9 @@ TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
 TEST(BatchSchedulerTest, AnswersQueueFullAndRecovers) {
   GatedExecutor executor;
   BatchScheduler scheduler(kSmall, nullptr);
-  ASSERT_TRUE(scheduler.Schedule(MakeTask(&executor, {1})).ok());
-  executor.WaitForBatch(1);
   const auto filler = MakeTask(&executor, {4, 4});
   ASSERT_TRUE(scheduler.Schedule(filler).ok());
+  executor.WaitForBatch(1);
   EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_GT(scheduler.EstimatedWait(), absl::ZeroDuration());
@@ -93,41 +98,41 @@ TEST(BatchSchedulerTest, AnswersQueueFullAndRecovers) {
   EXPECT_TRUE(scheduler.Schedule(MakeTask(&executor, {1})).ok());
 }
 
-TEST(BatchSchedulerTest, CompletesACancelledWaitingTaskAtOnce) {
+// What observers hear.
+class RecordingObserver : public BatchObserver {
+ public:
+  void OnQueueTokens(int64_t tokens) override { queue_tokens = tokens; }
+  void OnBatch(int64_t rows, const std::vector<absl::Duration>&) override { batch_rows += rows; }
+  void OnExecuted(absl::Duration) override {}
+  void OnGivenUp(int64_t steps) override {
+    ++given_up;
+    wasted += steps;
+  }
+  std::atomic<int64_t> queue_tokens = -1, batch_rows = 0, given_up = 0, wasted = 0;
+};
+
+TEST(BatchSchedulerTest, CompletesACancelledTaskAtOnceOrAfterItsStep) {
+  RecordingObserver observer;
   GatedExecutor executor;
-  BatchScheduler scheduler(kSmall, nullptr);
-  const auto running = MakeTask(&executor, {1, 4}), waiting = MakeTask(&executor, {1});
+  BatchScheduler scheduler(kSmall, &observer);
+  const auto running = MakeTask(&executor, {2, 4}), waiting = MakeTask(&executor, {1});
   ASSERT_TRUE(scheduler.Schedule(running).ok());
   executor.WaitForBatch(1);
   ASSERT_TRUE(scheduler.Schedule(waiting).ok());
+  EXPECT_EQ(observer.queue_tokens, 7);
   scheduler.Cancel(waiting);
   EXPECT_EQ(waiting->Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(observer.queue_tokens, 6);
+  EXPECT_EQ(observer.given_up, 1);
+  EXPECT_EQ(observer.wasted, 0);
   scheduler.Cancel(running);
-  EXPECT_EQ(scheduler.queued_tokens(), 0);
   executor.Release(1);  // The second batch never runs.
   EXPECT_EQ(running->Wait().code(), absl::StatusCode::kCancelled);
   EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
-}
-
-TEST(BatchSchedulerTest, TellsThatTheRestOfACancelledRunningTaskHasLeftTheQueue) {
-  class QueueObserver : public BatchObserver {
-   public:
-    void OnQueueTokens(int64_t tokens) override { queue_tokens = tokens; }
-    void OnBatch(int64_t, const std::vector<absl::Duration>&) override {}
-    void OnExecuted(absl::Duration) override {}
-    std::atomic<int64_t> queue_tokens = -1;
-  } observer;
-  GatedExecutor executor;
-  BatchScheduler scheduler(kSmall, &observer);
-  const auto split = MakeTask(&executor, {4, 4});
-  ASSERT_TRUE(scheduler.Schedule(split).ok());
-  executor.WaitForBatch(1);
-  EXPECT_EQ(observer.queue_tokens, 4);
-  scheduler.Cancel(split);
   EXPECT_EQ(observer.queue_tokens, 0);
-  executor.Release(kAll);
-  EXPECT_EQ(split->Wait().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(observer.queue_tokens, 0);
+  EXPECT_EQ(observer.given_up, 2);
+  EXPECT_EQ(observer.wasted, 2);
+  EXPECT_EQ(observer.batch_rows, 2);
 }
 
 TEST(BatchSchedulerTest, ComputesNothingForDeadTasks) {
@@ -165,7 +170,7 @@ TEST(BatchSchedulerTest, DrainsWithoutDelay) {
   GatedExecutor executor;
   executor.Release(kAll);
   BatchScheduler scheduler(
-      {.max_queue_tokens = 8, .max_batch_tokens = 4, .max_batch_delay = absl::Hours(1)}, nullptr);
+      {.max_queue_tokens = 8, .max_batch_rows = 4, .max_queue_delay = absl::Hours(1)}, nullptr);
   const auto waiting = MakeTask(&executor, {1});
   ASSERT_TRUE(scheduler.Schedule(waiting).ok());
   scheduler.Drain();
@@ -189,14 +194,8 @@ TEST(BatchSchedulerTest, StopCompletesEverythingOnce) {
 
 // Many threads schedule and cancel at random; every accepted task completes exactly once.
 TEST(BatchSchedulerTest, CompletesEveryTaskOnceUnderLoad) {
-  class CountingExecutor : public Executor {
-   public:
-    void Execute(std::span<const Slice> slices) override {
-      for (const Slice& slice : slices) items += slice.count;
-    }
-    std::atomic<size_t> items = 0;
-  } executor;
-  BatchScheduler scheduler({.max_queue_tokens = 200, .max_batch_tokens = 16}, nullptr);
+  FakeExecutor executor;
+  BatchScheduler scheduler({.max_queue_tokens = 200, .max_batch_rows = 16}, nullptr);
   std::atomic<int> refused = 0, succeeded = 0, cancelled = 0;
   std::vector<std::thread> clients;
   for (int c = 0; c < 4; ++c) {

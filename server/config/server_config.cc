@@ -46,11 +46,11 @@ class Flags {
     Group("Computing");
     Add("threads", config.threads, "Threads that compute; 0: one per core", 0, 4096);
     Add("max-queue-tokens", config.max_queue_tokens,
-        "Tokens that may wait; more is refused with RESOURCE_EXHAUSTED", 2, int64_t{1} << 40);
-    Add("max-batch-tokens", config.max_batch_tokens, "Tokens computed together", 1,
-        int64_t{1} << 30);
-    Add("max-batch-delay-ms", config.max_batch_delay_ms,
-        "How long a batch that is not full waits for more", 0, 10000);
+        "Tokens that may wait or be computed; more is refused with RESOURCE_EXHAUSTED", 2,
+        int64_t{1} << 40);
+    Add("max-batch-rows", config.max_batch_rows, "LSTM steps computed together", 1, 65536);
+    Add("max-queue-delay-ms", config.max_queue_delay_ms,
+        "How long requests wait for others while the engine is free", 0, 10000);
     Add("state-cache-mib", config.state_cache_mib,
         "MiB that keep the states of recent contexts; 0: none", 0, 1048576);
     Group("Limits of requests");

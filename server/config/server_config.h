@@ -42,12 +42,13 @@ struct ServerConfig {
 
   // Threads that compute. 0: one per core that this process may use.
   int threads = 0;
-  // Tokens that may wait, all requests together. Range [2, 2^40].
+  // Tokens of the requests that wait or are computed, all together. Range [2, 2^40].
   int64_t max_queue_tokens = 262144;
-  // Tokens computed together. Range [1, 2^30].
-  int64_t max_batch_tokens = 1024;
-  // How long a batch that is not full waits for more, in milliseconds. Range [0, 10000].
-  int64_t max_batch_delay_ms = 0;
+  // LSTM steps computed together, of all requests. Range [1, 65536].
+  int64_t max_batch_rows = 256;
+  // How long requests may wait for others while the engine is free and the batch is not full, in
+  // milliseconds. Range [0, 10000].
+  int64_t max_queue_delay_ms = 0;
   // Memory that keeps the states of recent contexts, in MiB: NextWords then reads only what is new
   // of a context. 0: none. Range [0, 1048576].
   int64_t state_cache_mib = 64;

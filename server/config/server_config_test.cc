@@ -110,8 +110,8 @@ TEST_F(ServerConfigTest, RefusesBadValuesFromEverySource) {
   EXPECT_THAT(Error({"--log-level=loud"}), HasSubstr("--log-level"));
   EXPECT_THAT(Error({"--config", WriteFile("max-top-k = 0\n")}), HasSubstr("--max-top-k"));
   EXPECT_THAT(Error({"--config", "/no/such/file"}), HasSubstr("/no/such/file"));
-  SetEnvironment("BITLM_MAX_BATCH_TOKENS", "many");
-  EXPECT_THAT(Error({}), HasSubstr("--max-batch-tokens"));
+  SetEnvironment("BITLM_MAX_BATCH_ROWS", "many");
+  EXPECT_THAT(Error({}), HasSubstr("--max-batch-rows"));
 }
 
 TEST_F(ServerConfigTest, RefusesAQueueThatTheLongestSentenceCannotEnter) {

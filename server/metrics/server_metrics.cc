@@ -29,8 +29,8 @@ using prometheus::Registry;
 const Histogram::BucketBoundaries kLatencyBuckets = {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005,
                                                      0.01,   0.02,   0.05,   0.1,   0.2,   0.5,
                                                      1,      2,      5,      10,    30,    60};
-const Histogram::BucketBoundaries kTokenBuckets = {1,   2,   4,   8,    16,   32,  64,
-                                                   128, 256, 512, 1024, 2048, 4096};
+const Histogram::BucketBoundaries kRowBuckets = {1,   2,   4,   8,    16,   32,  64,
+                                                 128, 256, 512, 1024, 2048, 4096};
 
 Family<Counter>& Counters(Registry& registry, const char* name, const char* help) {
   return BuildCounter().Name(name).Help(help).Register(registry);
@@ -129,16 +129,25 @@ struct ServerMetrics::Impl {
       Gauges(registry, "bitlm_requests_in_flight", "RPCs begun and not ended").Add({});
 
   Gauge& queue_tokens =
-      Gauges(registry, "bitlm_queue_tokens", "Tokens that wait to be computed").Add({});
+      Gauges(registry, "bitlm_queue_tokens", "Tokens of requests that wait or are computed")
+          .Add({});
   Histogram& queue_wait =
       Histograms(registry, "bitlm_queue_wait_seconds", "Wait of a request for its first batch")
           .Add({}, kLatencyBuckets);
   Counter& batches = Counters(registry, "bitlm_batches_total", "Batches executed").Add({});
-  Histogram& batch_tokens =
-      Histograms(registry, "bitlm_batch_tokens", "Tokens of a batch").Add({}, kTokenBuckets);
+  Histogram& batch_rows =
+      Histograms(registry, "bitlm_batch_rows", "LSTM steps of a batch").Add({}, kRowBuckets);
   Histogram& compute_seconds =
       Histograms(registry, "bitlm_compute_duration_seconds", "Time to compute a batch")
           .Add({}, kLatencyBuckets);
+  Family<Counter>& cancelled =
+      Counters(registry, "bitlm_requests_cancelled_total",
+               "Requests that ended before they were computed, by what had been done: cancelled by "
+               "the client, late, or stopped with the server");
+  Counter& cancelled_queued = cancelled.Add({{"stage", "queued"}});
+  Counter& cancelled_running = cancelled.Add({{"stage", "running"}});
+  Counter& wasted_steps =
+      Counters(registry, "bitlm_wasted_steps_total", "LSTM steps of such requests").Add({});
 
   Family<Counter>& sentences =
       Counters(registry, "bitlm_sentences_scored_total", "Sentences scored");
@@ -231,9 +240,9 @@ void ServerMetrics::OnQueueTokens(int64_t tokens) {
   impl_->queue_tokens.Set(static_cast<double>(tokens));
 }
 
-void ServerMetrics::OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) {
+void ServerMetrics::OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) {
   impl_->batches.Increment();
-  impl_->batch_tokens.Observe(static_cast<double>(tokens));
+  impl_->batch_rows.Observe(static_cast<double>(rows));
   for (absl::Duration wait : first_waits) {
     impl_->queue_wait.Observe(absl::ToDoubleSeconds(wait));
   }
@@ -241,6 +250,11 @@ void ServerMetrics::OnBatch(int64_t tokens, const std::vector<absl::Duration>& f
 
 void ServerMetrics::OnExecuted(absl::Duration compute_time) {
   impl_->compute_seconds.Observe(absl::ToDoubleSeconds(compute_time));
+}
+
+void ServerMetrics::OnGivenUp(int64_t steps) {
+  (steps == 0 ? impl_->cancelled_queued : impl_->cancelled_running).Increment();
+  impl_->wasted_steps.Increment(static_cast<double>(steps));
 }
 
 void ServerMetrics::OnStateCache(const StateCacheStatistics& statistics) {

@@ -64,8 +64,9 @@ class ServerMetrics : public BatchObserver {
   void OnModelLoadFailed();
 
   void OnQueueTokens(int64_t tokens) override;
-  void OnBatch(int64_t tokens, const std::vector<absl::Duration>& first_waits) override;
+  void OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) override;
   void OnExecuted(absl::Duration compute_time) override;
+  void OnGivenUp(int64_t steps) override;
 
   // What the state cache has done so far; for the next Expose.
   void OnStateCache(const StateCacheStatistics& statistics);

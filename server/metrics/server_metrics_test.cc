@@ -31,6 +31,8 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
   metrics.OnQueueTokens(77);
   metrics.OnBatch(100, {absl::Milliseconds(1)});
   metrics.OnExecuted(absl::Milliseconds(30));
+  metrics.OnGivenUp(0);
+  metrics.OnGivenUp(5);
   for (const size_t bytes : {size_t{10}, size_t{4000}}) {  // Counters go on from what they had.
     metrics.OnStateCache({.hits = 5,
                           .misses = 6,
@@ -62,7 +64,10 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
         "bitlm_requests_rejected_total{reason=\"draining\"} 0",
         "bitlm_queue_tokens 77",
         "bitlm_batches_total 1",
-        "bitlm_batch_tokens_sum 100",
+        "bitlm_batch_rows_sum 100",
+        "bitlm_requests_cancelled_total{stage=\"queued\"} 1",
+        "bitlm_requests_cancelled_total{stage=\"running\"} 1",
+        "bitlm_wasted_steps_total 5",
         "bitlm_compute_duration_seconds_count 1",
         "bitlm_queue_wait_seconds_count 1",
         "bitlm_grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ListModels\","

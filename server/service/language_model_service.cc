@@ -65,14 +65,13 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
                          TokenizeSentences(request, model->model->model(), limits_));
 
   const bool include_words = request.options().include_words();
-  const bool nothing_to_do = sentences.empty();
   auto task = std::make_shared<ScoreTask>(
       &model->score, model, std::move(sentences), options, call->deadline(),
       [call, served = model.get(), include_words](absl::Status status, ScoreTask& done) {
         if (!status.ok()) return call->Fail(status);
         call->Succeed(MakeScoreResponse(*served, include_words, done));
       });
-  if (nothing_to_do) {
+  if (task->ready() == 0) {
     task->Complete(absl::OkStatus());
     return nullptr;
   }
@@ -88,14 +87,13 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
                          registry_->Find(request.model(), request.model_version()));
   BITLM_ASSIGN_OR_RETURN(NextWordsQuery query, ReadNextWordsQuery(request, *model, limits_));
 
-  const bool nothing_to_do = query.options.top_k == 0;
   auto task = std::make_shared<NextWordsTask>(
       &model->next_words, model, std::move(query), call->deadline(),
       [call, served = model.get()](absl::Status status, NextWordsTask& done) {
         if (!status.ok()) return call->Fail(status);
         call->Succeed(MakeNextWordsResponse(*served, done));
       });
-  if (nothing_to_do) {
+  if (task->ready() == 0) {
     task->Complete(absl::OkStatus());
     return nullptr;
   }

@@ -15,7 +15,7 @@ v1::Limits MakeLimits(const ServerConfig& config) {
   limits.set_max_top_k(config.limits.max_top_k);
   limits.set_max_message_bytes(config.limits.max_message_bytes);
   limits.set_max_queue_tokens(config.max_queue_tokens);
-  limits.set_max_batch_tokens(config.max_batch_tokens);
+  limits.set_max_batch_rows(config.max_batch_rows);
   return limits;
 }
 

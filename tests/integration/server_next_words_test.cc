@@ -203,8 +203,11 @@ TEST_F(ServerNextWordsTest, CandidatesTakeRoomInTheQueue) {
   config_.max_queue_tokens = 100;
   config_.limits.max_words_per_sentence = 50;
   StartServer();
-  EXPECT_TRUE(Next(Candidates("w1", {std::string(16 * 97, 'x')})).first.ok());
-  const auto [status, response] = Next(Candidates("w1", {std::string(16 * 98, 'x')}));
+  v1::NextWordsRequest request = Candidates("w1", {std::string(16 * 97, 'x')});
+  request.set_allow_unknown(true);  // Otherwise there is nothing to compute.
+  EXPECT_TRUE(Next(request).first.ok());
+  request.set_candidates(0, std::string(16 * 98, 'x'));
+  const auto [status, response] = Next(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("101 tokens"));
 }
