@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "server/batching/fake_task.h"
+#include "server/batching/fake_task_testing.h"
 
 namespace bitlm {
 namespace {

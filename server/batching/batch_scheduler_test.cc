@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/batching/fake_task.h"
+#include "server/batching/fake_task_testing.h"
 
 namespace bitlm {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "server/batching/batch_queue.h"
-#include "server/batching/fake_task.h"
+#include "server/batching/fake_task_testing.h"
 
 namespace bitlm {
 namespace {
