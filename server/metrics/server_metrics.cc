@@ -25,10 +25,12 @@ using prometheus::Histogram;
 using prometheus::Labels;
 using prometheus::Registry;
 
-// Seconds: sub-millisecond, because a short sentence takes less.
-const Histogram::BucketBoundaries kLatencyBuckets = {0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005,
-                                                     0.01,   0.02,   0.05,   0.1,   0.2,   0.5,
-                                                     1,      2,      5,      10,    30,    60};
+// Seconds: the bounds of gRPC's own latency metrics (proposal A66) from 50 microseconds to 10
+// seconds.
+const Histogram::BucketBoundaries kLatencyBuckets = {
+    0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008,
+    0.01,    0.013,  0.016,  0.02,   0.025,  0.03,  0.04,  0.05,  0.065, 0.08,  0.1,   0.13,
+    0.16,    0.2,    0.25,   0.3,    0.4,    0.5,   0.65,  0.8,   1,     2,     5,     10};
 const Histogram::BucketBoundaries kRowBuckets = {1,   2,   4,   8,    16,   32,  64,
                                                  128, 256, 512, 1024, 2048, 4096};
 
@@ -117,11 +119,11 @@ struct ServerMetrics::Impl {
              "Resident bytes of a model: its weights, its vocabulary strings and index");
 
   Family<Counter>& calls_started =
-      Counters(registry, "bitlm_grpc_server_started_total", "RPCs begun");
+      Counters(registry, "grpc_server_started_total", "RPCs begun");
   Family<Counter>& calls_handled =
-      Counters(registry, "bitlm_grpc_server_handled_total", "RPCs ended, by status code");
+      Counters(registry, "grpc_server_handled_total", "RPCs ended, by status code");
   Family<Histogram>& call_seconds =
-      Histograms(registry, "bitlm_grpc_server_handling_seconds",
+      Histograms(registry, "grpc_server_handling_seconds",
                  "Time from an RPC's arrival to its end, its wait included");
   Family<Counter>& rejected = Counters(registry, "bitlm_requests_rejected_total",
                                        "Requests that the server refused or gave up, by reason");

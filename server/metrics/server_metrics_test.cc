@@ -70,7 +70,7 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
         "bitlm_wasted_steps_total 5",
         "bitlm_compute_duration_seconds_count 1",
         "bitlm_queue_wait_seconds_count 1",
-        "bitlm_grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ListModels\","
+        "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ListModels\","
         "grpc_service=\"bitlm.v1.ModelService\",grpc_type=\"unary\"} 1",
         "process_resident_memory_bytes ",
         "process_cpu_seconds_total "}) {

@@ -277,7 +277,7 @@ TEST_F(ServerLoadTest, MetricsFollowTheRequests) {
                             "version=\"2\"} ", model_->weight_bytes()));
   ExpectMetric("bitlm_model_ready{model=\"tiny\",version=\"2\"} 1");
   ExpectMetric(
-      "bitlm_grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ScoreSentences\","
+      "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ScoreSentences\","
       "grpc_service=\"bitlm.v1.LanguageModelService\",grpc_type=\"unary\"} 1");
   ExpectMetric("bitlm_requests_in_flight 0");
 }
