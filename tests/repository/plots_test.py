@@ -218,11 +218,11 @@ class NeighbourhoodTest(PlotTest):
         tables = self.read_models()
         model = tables.Model(os.path.join(ROOT, "models", "english", "1"))
         table = model.table("output")
-        self.assertEqual(table.shape, (20000, 400))
+        self.assertEqual(table.shape, (20000, 384))
         ids, cosines = tables.nearest(model, table, model.find("father"), 2)
         # As `bitlm-train neighbours --model models/english/1 --table output --word father` has it.
-        self.assertEqual([model.words[i] for i in ids], ["mother", "grandfather"])
-        self.assertAlmostEqual(cosines[0], 0.52, places=12)
+        self.assertEqual([model.words[i] for i in ids], ["mother", "brother"])
+        self.assertAlmostEqual(cosines[0], 0.5645, places=4)
 
     def test_pictures(self):
         self.make_all()
