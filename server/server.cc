@@ -55,6 +55,7 @@ Server::Server(const ServerConfig& config)
       .max_batch_rows = config.max_batch_rows,
       .max_queue_delay = absl::Milliseconds(config.max_queue_delay_ms)};
   scheduler_ = std::make_unique<BatchScheduler>(options, &metrics_);
+  registry_.SetDefault(config.default_model);
 }
 
 Server::~Server() {
@@ -128,6 +129,10 @@ absl::Status Server::LoadModels() {
                      "; --allow-failed-models starts with the models that load)"));
   }
   AddModels(std::move(result.loaded));
+  if (!config_.default_model.empty() && !registry_.Find(config_.default_model, 0).ok()) {
+    return absl::NotFoundError(
+        absl::StrCat("--default-model: ", config_.default_model, " is not among the models"));
+  }
   return absl::OkStatus();
 }
 

@@ -33,6 +33,8 @@ class Flags {
   Flags(CLI::App& app, ServerConfig& config) : app_(app) {
     Group("Models");
     Add("model-repository", config.model_repository, "Directory of <name>/<version>/ models");
+    Add("default-model", config.default_model,
+        "The model of requests that name none; without it there has to be only one");
     AddSwitch("allow-failed-models", config.allow_failed_models,
               "Start although a model fails to load");
     Group("Addresses");

@@ -27,6 +27,8 @@ struct RequestLimits {
 struct ServerConfig {
   // Directory of <name>/<version>/ model directories.
   std::string model_repository = "models";
+  // The model of requests that name none. Empty: there has to be only one.
+  std::string default_model;
   // Whether to start although a model fails to load.
   bool allow_failed_models = false;
 

@@ -39,6 +39,11 @@ void ModelRegistry::AddUnservable(std::string_view name, int64_t version,
   unservable_[std::string(name)][version] = std::string(reason);
 }
 
+void ModelRegistry::SetDefault(std::string_view name) {
+  MutexLock lock(mutex_);
+  default_ = name;
+}
+
 absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRegistry::Find(std::string_view name,
                                                                        int64_t version) const {
   if (version < 0) {
@@ -46,6 +51,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> ModelRegistry::Find(std::stri
         absl::StrFormat("model_version: %d, must be at least 0", version));
   }
   MutexLock lock(mutex_);
+  if (name.empty()) name = default_;
   auto entry = models_.find(name);
   if (name.empty()) {
     if (models_.size() != 1) {

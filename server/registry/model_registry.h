@@ -62,7 +62,10 @@ class ModelRegistry {
   // Remembers a version that the repository has and this build cannot serve, and why.
   void AddUnservable(std::string_view name, int64_t version, absl::string_view reason);
 
-  // The model of this name (empty: the only one) and version (0: the highest). Errors:
+  // The model of requests that name none; it need not be here yet.
+  void SetDefault(std::string_view name);
+
+  // The model of this name (empty: the default, or the only one) and version (0: the highest). Errors:
   // INVALID_ARGUMENT for a negative version, or no name though there are several;
   // FAILED_PRECONDITION with the reason for one that cannot be served; NOT_FOUND. The message
   // begins with the request's field, "model" or "model_version".
@@ -83,6 +86,7 @@ class ModelRegistry {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable Mutex mutex_;
+  std::string default_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Versions, std::less<>> models_ ABSL_GUARDED_BY(mutex_);
   // Reasons by name and version.
   std::map<std::string, std::map<int64_t, std::string>, std::less<>> unservable_

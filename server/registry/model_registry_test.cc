@@ -46,6 +46,12 @@ TEST_F(ModelRegistryTest, FindsByNameAndVersion) {
   EXPECT_THAT(registry_.Find("a", -1),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("model_version: -1")));
   Add("b", 1);
+  registry_.SetDefault("b");
+  EXPECT_EQ((*registry_.Find("", 0))->name, "b");
+  EXPECT_EQ((*registry_.Find("a", 0))->name, "a");
+  registry_.SetDefault("c");
+  EXPECT_THAT(registry_.Find("", 0), StatusIs(absl::StatusCode::kNotFound));
+  registry_.SetDefault("");
   EXPECT_THAT(registry_.Find("", 0),
               StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("model: empty")));
 }

@@ -89,6 +89,24 @@ TEST(ServerProcessTest, ABadModelStopsTheStartUnlessAllowed) {
   EXPECT_EQ((*models)[0].version, 1);
 }
 
+TEST(ServerProcessTest, RequestsWithoutAModelGetTheDefaultOne) {
+  TinyRepository repository;
+  std::filesystem::copy(repository.path() + "/tiny", repository.path() + "/other",
+                        std::filesystem::copy_options::recursive);
+  std::filesystem::remove_all(repository.path() + "/other/3");
+  RunningServer server(repository.path(), {"--default-model=other"});
+  const auto result = client::Client({.target = server.target()}).Score({"w1"});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->model, "other");
+
+  std::string output, errors;
+  EXPECT_EQ(RunToEnd({absl::StrCat("--model-repository=", repository.path()), "--grpc-port=0",
+                      "--http-port=0", "--default-model=another"},
+                     &output, &errors),
+            1);
+  EXPECT_THAT(errors, HasSubstr("--default-model: another"));
+}
+
 TEST(ServerProcessTest, AModelThatCannotBeServedYetIsKnown) {
   TinyRepository repository;
   const Model model = RandomModel(UnservableConfig(), 1);
