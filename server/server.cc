@@ -215,7 +215,8 @@ bool Server::Stop() {
   scheduler_->Drain();
   const bool all_computed = scheduler_->WaitUntilIdle(deadline - absl::Now());
   scheduler_->Stop();
-  // What is left are answers on their way to the clients.
+  // What is left are answers on their way to the clients. Not earlier: calls that come after
+  // Shutdown end CANCELLED, which clients do not retry; until then they hear UNAVAILABLE.
   const bool all_sent = pending_.WaitUntilNone(std::max(deadline, absl::Now() + kCloseTimeout));
   grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTimeout));
   grpc_->Wait();
