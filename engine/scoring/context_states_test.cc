@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/context_state.h"
 #include "tests/support/random_model.h"
 
 namespace bitlm {
@@ -17,19 +18,6 @@ class ContextStatesTest : public testing::Test {
       : model_(*MakeCpuLanguageModel(
             std::make_shared<const Model>(RandomModel(TinyConfig("bllm", 40, 9, 11), 3)))) {}
 
-  // The state after </s> and the words, step by step.
-  std::vector<float> Read(const TokenizedSentence& context) const {
-    std::vector<TokenId> tokens = {model_->vocabulary().end_of_sentence_id()};
-    tokens.insert(tokens.end(), context.tokens.begin(), context.tokens.end());
-    std::vector<float> state(model_->state_size(), 0.0f);
-    for (const TokenId token : tokens) {
-      const float* from = state.data();
-      float* to = state.data();
-      model_->Advance({&token, 1}, {&from, 1}, {&to, 1}, nullptr);
-    }
-    return state;
-  }
-
   // Checks the states of `texts`; returns the number of steps they took.
   int64_t Check(const std::vector<std::string>& texts) const {
     std::vector<TokenizedSentence> contexts;
@@ -40,7 +28,8 @@ class ContextStatesTest : public testing::Test {
     const ContextStates states(*model_, pointers, &pool);
     for (size_t i = 0; i < contexts.size(); ++i) {
       const float* state = states.State(states.Of(i));
-      EXPECT_EQ(std::vector<float>(state, state + model_->state_size()), Read(contexts[i]))
+      EXPECT_EQ(std::vector<float>(state, state + model_->state_size()),
+                StateAfter(*model_, contexts[i]))
           << texts[i];
     }
     return states.steps();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/context_state.h"
 #include "tests/support/random_model.h"
 
 namespace bitlm {
@@ -20,15 +21,8 @@ class NextWordWalkTest : public testing::Test {
 
   // The words after `text`, read from zero in one go, step by step.
   std::vector<TokenScore> Expected(const std::string& text) const {
-    std::vector<TokenId> tokens = {model_->vocabulary().end_of_sentence_id()};
     const TokenizedSentence context = *Tokenize(model_->model(), text);
-    tokens.insert(tokens.end(), context.tokens.begin(), context.tokens.end());
-    std::vector<float> state(model_->state_size(), 0.0f);
-    for (const TokenId token : tokens) {
-      const float* from = state.data();
-      float* to = state.data();
-      model_->Advance({&token, 1}, {&from, 1}, {&to, 1}, nullptr);
-    }
+    const std::vector<float> state = StateAfter(*model_, context);
     std::vector<TokenScore> top(5);
     OutputRow row;
     row.state = state.data();
