@@ -6,22 +6,23 @@
 namespace bitlm::bench {
 namespace {
 
-constexpr double kMaxSeconds = 86400;
+// A time in `unit`, from `least` of them to a day.
+void AddTime(CLI::App& app, const std::string& name, absl::Duration unit, double least,
+             absl::Duration& value, const std::string& description) {
+  app.add_option_function<double>(
+         name, [&value, unit](double count) { value = count * unit; }, description)
+      ->check(CLI::Range(least, absl::FDivDuration(absl::Hours(24), unit)))
+      ->default_str(absl::FormatDuration(value));
+}
 
 void AddSeconds(CLI::App& app, const std::string& name, absl::Duration& value,
                 const std::string& description) {
-  app.add_option_function<double>(
-         name, [&value](double seconds) { value = absl::Seconds(seconds); }, description)
-      ->check(CLI::Range(0.0, kMaxSeconds))
-      ->default_str(absl::FormatDuration(value));
+  AddTime(app, name, absl::Seconds(1), 0, value, description);
 }
 
 void AddMilliseconds(CLI::App& app, const std::string& name, absl::Duration& value,
                      const std::string& description) {
-  app.add_option_function<double>(
-         name, [&value](double time) { value = absl::Milliseconds(time); }, description)
-      ->check(CLI::Range(0.001, 1000 * kMaxSeconds))
-      ->default_str(absl::FormatDuration(value));
+  AddTime(app, name, absl::Milliseconds(1), 0.001, value, description);
 }
 
 }  // namespace

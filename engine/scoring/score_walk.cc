@@ -65,8 +65,7 @@ std::vector<std::vector<TokenId>> ScoreWalk::Inputs(const std::vector<Prediction
 }
 
 ScoreWalk::ScoreWalk(const LanguageModel& model, std::span<const ScoreItem> items)
-    : model_(model),
-      predictions_(MakePredictions(model, items)),
+    : predictions_(MakePredictions(model, items)),
       walk_(model.state_size(), Inputs(predictions_)),
       scores_(items.size()) {
   for (size_t i = 0; i < items.size(); ++i) {

@@ -77,7 +77,6 @@ class ScoreWalk {
 
   static std::vector<std::vector<TokenId>> Inputs(const std::vector<Predictions>& predictions);
 
-  const LanguageModel& model_;
   std::vector<Predictions> predictions_;  // [items]
   PrefixWalk walk_;
   std::vector<SentenceScore> scores_;  // [items]
