@@ -68,4 +68,12 @@ void SetUpLogging(const std::string& level, const std::string& format) {
       });
 }
 
+std::string LogLevel() { return Text(spdlog::level::to_string_view(spdlog::get_level())); }
+
+bool SetLogLevel(const std::string& level) {
+  if (level != "debug" && level != "info" && level != "warning" && level != "error") return false;
+  spdlog::set_level(spdlog::level::from_str(level));
+  return true;
+}
+
 }  // namespace bitlm

@@ -10,4 +10,8 @@ namespace bitlm {
 // protobuf go to level debug: they are caused by what clients send.
 void SetUpLogging(const std::string& level, const std::string& format);
 
+// The level in force, and another one. False, and no change, when there is no such level.
+std::string LogLevel();
+bool SetLogLevel(const std::string& level);
+
 }  // namespace bitlm

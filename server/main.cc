@@ -1,4 +1,5 @@
 // bitlm-server: flags to config to Server.
+#include <signal.h>
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
@@ -19,8 +20,9 @@ constexpr int kUsageError = 2;
 
 absl::Status WritePortFile(const std::string& path, const bitlm::Server& server) {
   if (path.empty()) return absl::OkStatus();
-  return bitlm::WriteFileAtomically(
-      path, absl::StrFormat("grpc %d\nhttp %d\n", server.grpc_port(), server.http_port()));
+  std::string ports = absl::StrFormat("grpc %d\nhttp %d\n", server.grpc_port(), server.http_port());
+  if (server.admin_port() != 0) absl::StrAppendFormat(&ports, "admin %d\n", server.admin_port());
+  return bitlm::WriteFileAtomically(path, ports);
 }
 
 void RemovePortFile(const std::string& path) {
@@ -31,17 +33,21 @@ int Run(const bitlm::ServerConfig& config) {
   bitlm::SetUpLogging(config.log_level, config.log_format);
   spdlog::info("bitlm-server {}: {}", BITLM_VERSION, bitlm::DescribeConfig(config));
   RemovePortFile(
-      config.port_file);       // An earlier run's: it would tell readers that this one is ready.
-  bitlm::ExitOnStopSignals();  // Also while models load.
+      config.port_file);   // An earlier run's: it would tell readers that this one is ready.
+  bitlm::HandleSignals();  // Also while models load.
   auto server = bitlm::Server::Start(config);
-  bitlm::KeepStopSignal();
+  bitlm::KeepSignals();
   absl::Status status = server.status();
   if (status.ok()) status = WritePortFile(config.port_file, **server);
   if (!status.ok()) {
     spdlog::error("cannot start: {}", std::string(status.message()));
     return 1;
   }
-  const int signal = bitlm::WaitForStopSignal();
+  int signal = bitlm::NextSignal();
+  for (; signal == SIGHUP; signal = bitlm::NextSignal()) {
+    spdlog::info("signal {}: reloading", signal);
+    (*server)->Reload();
+  }
   spdlog::info("signal {}: draining", signal);
   const bool finished = (*server)->Stop();
   RemovePortFile(config.port_file);
@@ -56,7 +62,7 @@ int Run(const bitlm::ServerConfig& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bitlm::BlockStopSignals();
+  bitlm::SetUpSignals();
   const auto command = bitlm::ParseServerCommand(std::vector<std::string>(argv + 1, argv + argc));
   absl::Status status = command.status();
   if (status.ok()) status = bitlm::cpu::CheckIsaSetting();

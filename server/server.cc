@@ -5,13 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
+#include "absl/strings/str_split.h"
 #include "engine/base/cpu_features.h"
 #include "engine/base/status.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -37,6 +38,17 @@ int Threads(int setting) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
+ModelManagerOptions ModelOptions(const ServerConfig& config) {
+  const auto mode = config.model_control_mode == "poll"       ? ModelControlMode::kPoll
+                    : config.model_control_mode == "explicit" ? ModelControlMode::kExplicit
+                                                              : ModelControlMode::kNone;
+  return {.repository = config.model_repository,
+          .control_mode = mode,
+          .poll_interval = absl::Milliseconds(config.model_poll_interval_ms),
+          .latest_versions = config.latest_versions,
+          .names = absl::StrSplit(config.load_models, ',', absl::SkipEmpty())};
+}
+
 std::string HostPort(const std::string& address, int port) {
   const bool ipv6 = address.find(':') != std::string::npos;
   return ipv6 ? absl::StrCat("[", address, "]:", port) : absl::StrCat(address, ":", port);
@@ -56,14 +68,25 @@ Server::Server(const ServerConfig& config)
       .max_queue_delay = absl::Milliseconds(config.max_queue_delay_ms)};
   scheduler_ = std::make_unique<BatchScheduler>(options, &metrics_);
   registry_.SetDefault(config.default_model);
+  health_ = std::make_unique<Health>(
+      &registry_, &metrics_, [this] { return scheduler_->StalledFor(); },
+      absl::Milliseconds(config.stall_timeout_ms));
+  models_ = std::make_unique<ModelManager>(
+      ModelOptions(config), &registry_, &metrics_,
+      [this](LoadedModel loaded) { return Serve(std::move(loaded)); },
+      [this](const std::string& name) { health_->OnModelChanged(name); });
 }
 
 Server::~Server() {
   http_.reset();
-  if (grpc_ == nullptr) return;
-  scheduler_->Stop();  // Ends every call that has a task, so that Shutdown returns.
-  grpc_->Shutdown(std::chrono::system_clock::now());
-  grpc_->Wait();
+  if (admin_ != nullptr) admin_->Shutdown();
+  models_.reset();  // Ends what admin calls wait for.
+  if (grpc_ != nullptr) {
+    health_->Attach(nullptr, {});
+    scheduler_->Stop();  // Ends every call that has a task, so that Shutdown returns.
+    grpc_->Shutdown(std::chrono::system_clock::now());
+    grpc_->Wait();
+  }
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config) {
@@ -78,86 +101,89 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config
                                                       std::vector<LoadedModel> models) {
   std::unique_ptr<Server> server(new Server(config));
   BITLM_RETURN_IF_ERROR(server->StartHttp());
-  server->AddModels(std::move(models));
+  for (LoadedModel& model : models) {
+    const std::string name = model.name;
+    server->registry_.Add(server->Serve(std::move(model)));
+    server->health_->OnModelChanged(name);
+  }
   BITLM_RETURN_IF_ERROR(server->StartGrpc());
   return server;
 }
 
 absl::Status Server::StartHttp() {
   BITLM_ASSIGN_OR_RETURN(
-      http_, HttpServer::Start(config_.http_address, config_.http_port,
-                               {{"/", [this] { return StatusPage(); }},
-                                {"/healthz",
-                                 [] {
-                                   return HttpResponse{200, "text/plain", "ok\n"};
-                                 }},
-                                {"/readyz",
-                                 [this] {
-                                   return ready_ ? HttpResponse{200, "text/plain", "ready\n"}
-                                                 : HttpResponse{503, "text/plain", "not ready\n"};
-                                 }},
-                                {"/metrics", [this] {
-                                   metrics_.OnStateCache(state_cache_.statistics());
-                                   return HttpResponse{200,
-                                                       "text/plain; version=0.0.4; charset=utf-8",
-                                                       metrics_.Expose()};
-                                 }}}));
+      http_, HttpServer::Start(
+                 config_.http_address, config_.http_port,
+                 {{"/", [this] { return StatusPage(); }},
+                  {"/healthz",
+                   [this] {
+                     return health_->alive()
+                                ? HttpResponse{200, "text/plain", "ok\n"}
+                                : HttpResponse{503, "text/plain", "the engine hangs\n"};
+                   }},
+                  {"/readyz",
+                   [this] {
+                     return health_->ready() ? HttpResponse{200, "text/plain", "ready\n"}
+                                             : HttpResponse{503, "text/plain", "not ready\n"};
+                   }},
+                  {"/metrics", [this] {
+                     metrics_.OnStateCache(state_cache_.statistics());
+                     return HttpResponse{200, "text/plain; version=0.0.4; charset=utf-8",
+                                         metrics_.Expose()};
+                   }}}));
   return absl::OkStatus();
 }
 
 absl::Status Server::LoadModels() {
-  BITLM_ASSIGN_OR_RETURN(LoadResult result, LoadRepository(config_.model_repository));
-  for (const std::string& directory : result.skipped) {
-    spdlog::warn("{}: skipped, it has no config.json", directory);
-  }
-  for (const auto& [location, status] : result.failed) {
-    metrics_.OnModelLoadFailed();
-    if (absl::IsFailedPrecondition(status)) {  // Clients hear why, without our paths.
-      const absl::string_view in_directory =
-          absl::StripPrefix(status.message(), location.directory);
-      registry_.AddUnservable(location.name, location.version,
-                              absl::StripPrefix(absl::StripPrefix(in_directory, "/"), ": "));
-    }
-    spdlog::error("model {} version {} cannot be loaded: {}", location.name, location.version,
-                  std::string(status.message()));
-  }
-  if (!result.failed.empty() && (!config_.allow_failed_models || result.loaded.empty())) {
-    const auto& [location, status] = result.failed.front();
-    return absl::Status(
-        status.code(),
-        absl::StrCat(status.message(), " (model ", location.name, " version ", location.version,
-                     "; --allow-failed-models starts with the models that load)"));
-  }
-  AddModels(std::move(result.loaded));
-  if (!config_.default_model.empty() && !registry_.Find(config_.default_model, 0).ok()) {
+  BITLM_RETURN_IF_ERROR(models_->LoadInitial(config_.allow_failed_models));
+  const bool none_yet = config_.model_control_mode == "explicit";
+  if (!config_.default_model.empty() && !none_yet && !registry_.Serves(config_.default_model)) {
     return absl::NotFoundError(
         absl::StrCat("--default-model: ", config_.default_model, " is not among the models"));
   }
   return absl::OkStatus();
 }
 
-void Server::AddModels(std::vector<LoadedModel> models) {
-  for (LoadedModel& loaded : models) {
-    const Vocabulary& vocabulary = loaded.model->vocabulary();
-    WordIndex index(vocabulary);
-    const ModelFacts facts = {.name = loaded.name,
-                              .version = loaded.version,
-                              .preset = loaded.model->config().preset,
-                              .device = loaded.model->description(),
-                              .weight_bytes = loaded.model->weight_bytes(),
-                              .vocabulary_bytes = vocabulary.MemoryBytes() + index.MemoryBytes(),
-                              .load_time = loaded.load_time};
-    spdlog::info("model {} version {}: preset {}, {} words, {} weight bytes, {}, loaded in {} ms",
-                 facts.name, facts.version, facts.preset, vocabulary.size(), facts.weight_bytes,
-                 facts.device, absl::ToInt64Milliseconds(facts.load_time));
-    ModelMetrics* metrics = metrics_.AddModel(facts);
-    registry_.Add(std::make_shared<ServedModel>(std::move(loaded.name), loaded.version,
-                                                std::move(loaded.model), std::move(index),
-                                                &state_cache_, &pool_, metrics));
+std::shared_ptr<const ServedModel> Server::Serve(LoadedModel loaded) {
+  const Vocabulary& vocabulary = loaded.model->vocabulary();
+  WordIndex index(vocabulary);
+  const ModelFacts facts = {.name = loaded.name,
+                            .version = loaded.version,
+                            .preset = loaded.model->config().preset,
+                            .device = loaded.model->description(),
+                            .weight_bytes = loaded.model->weight_bytes(),
+                            .vocabulary_bytes = vocabulary.MemoryBytes() + index.MemoryBytes(),
+                            .load_time = loaded.load_time};
+  spdlog::info("model {} version {}: preset {}, {} words, {} weight bytes, {}, loaded in {} ms",
+               facts.name, facts.version, facts.preset, vocabulary.size(), facts.weight_bytes,
+               facts.device, absl::ToInt64Milliseconds(facts.load_time));
+  return std::make_shared<ServedModel>(std::move(loaded.name), loaded.version,
+                                       std::move(loaded.model), std::move(index), &state_cache_,
+                                       &pool_, metrics_.AddModel(facts));
+}
+
+absl::Status Server::ProveEngine() {
+  constexpr absl::Duration kPatience = absl::Seconds(60);
+  for (const auto& model : registry_.List()) {
+    // Shared with the task, which may outlive this function when the engine hangs.
+    const auto done = std::make_shared<std::promise<absl::Status>>();
+    NextWordsQuery query;
+    query.options.top_k = 1;
+    auto task = std::make_shared<NextWordsTask>(
+        &model->next_words, model, std::move(query), absl::InfiniteFuture(),
+        [done](absl::Status status, NextWordsTask&) { done->set_value(std::move(status)); });
+    std::future<absl::Status> result = done->get_future();
+    BITLM_RETURN_IF_ERROR(scheduler_->Schedule(std::move(task)));
+    if (result.wait_for(absl::ToChronoSeconds(kPatience)) != std::future_status::ready) {
+      return absl::InternalError("the engine gives no answer");
+    }
+    BITLM_RETURN_IF_ERROR(result.get());
   }
+  return absl::OkStatus();
 }
 
 absl::Status Server::StartGrpc() {
+  BITLM_RETURN_IF_ERROR(ProveEngine());
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   const CallEnvironment environment = {
@@ -189,27 +215,55 @@ absl::Status Server::StartGrpc() {
         "a free one",
         target));
   }
-  SetHealth(true);
+  health_->SetOpen(true);
+  health_->Attach(
+      [service = grpc_->GetHealthCheckService()](const std::string& name, bool serving) {
+        service->SetServingStatus(name, serving);
+      },
+      {v1::LanguageModelService::service_full_name(), v1::ModelService::service_full_name()});
+  models_->Start();
+  BITLM_RETURN_IF_ERROR(StartAdmin());
   spdlog::info("serving gRPC on {}, HTTP on {}; {} threads, cpu {}",
                HostPort(config_.grpc_address, grpc_port_),
                HostPort(config_.http_address, http_port()), threads_, cpu::Describe(cpu::Usable()));
   return absl::OkStatus();
 }
 
-void Server::SetHealth(bool serving) {
-  ready_ = serving;
-  grpc::HealthCheckServiceInterface* health = grpc_->GetHealthCheckService();
-  health->SetServingStatus("", serving);
-  health->SetServingStatus(v1::LanguageModelService::service_full_name(), serving);
-  health->SetServingStatus(v1::ModelService::service_full_name(), serving);
-  for (const std::string& name : registry_.Names()) health->SetServingStatus(name, serving);
-  for (const auto& model : registry_.List()) {
-    metrics_.SetModelReady(model->name, model->version, serving);
+absl::Status Server::StartAdmin() {
+  if (config_.admin_address.empty()) return absl::OkStatus();
+  admin_service_ = std::make_unique<AdminService>(
+      models_.get(), &registry_, [this](bool draining) { return SetDraining(draining); });
+  const std::string target = HostPort(config_.admin_address, config_.admin_port);
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &admin_port_);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.RegisterService(admin_service_.get());
+  admin_ = builder.BuildAndStart();
+  if (admin_ == nullptr || admin_port_ == 0) {
+    admin_.reset();
+    return absl::UnavailableError(
+        absl::StrFormat("--admin-address, --admin-port: cannot listen on %s", target));
   }
+  spdlog::info("admin service on {}", HostPort(config_.admin_address, admin_port_));
+  return absl::OkStatus();
+}
+
+void Server::Reload() { models_->ReloadSoon(); }
+
+int64_t Server::SetDraining(bool draining) {
+  if (draining) {
+    health_->SetOpen(false);
+    scheduler_->Drain();
+  } else {
+    scheduler_->Resume();
+    health_->SetOpen(true);
+  }
+  return scheduler_->queued_tokens();
 }
 
 bool Server::Stop() {
-  SetHealth(false);
+  if (admin_ != nullptr) admin_->Shutdown();
+  health_->SetOpen(false);
   std::this_thread::sleep_for(std::chrono::milliseconds(config_.drain_delay_ms));
   const absl::Time deadline = absl::Now() + absl::Milliseconds(config_.exit_timeout_ms);
   scheduler_->Drain();
@@ -218,6 +272,7 @@ bool Server::Stop() {
   // What is left are answers on their way to the clients. Not earlier: calls that come after
   // Shutdown end CANCELLED, which clients do not retry; until then they hear UNAVAILABLE.
   const bool all_sent = pending_.WaitUntilNone(std::max(deadline, absl::Now() + kCloseTimeout));
+  health_->Attach(nullptr, {});
   grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTimeout));
   grpc_->Wait();
   grpc_.reset();
@@ -225,12 +280,16 @@ bool Server::Stop() {
 }
 
 HttpResponse Server::StatusPage() const {
-  std::string page =
-      absl::StrFormat("bitlm-server %s, %s\n", BITLM_VERSION, ready_ ? "ready" : "not ready");
+  std::string page = absl::StrFormat("bitlm-server %s, %s\n", BITLM_VERSION,
+                                     health_->ready() ? "ready" : "not ready");
   for (const auto& model : registry_.List()) {
     absl::StrAppend(&page, "model ", model->name, " version ", model->version, ": ",
                     model->model->config().preset, ", ", model->model->weight_bytes(),
                     " weight bytes\n");
+  }
+  for (const ModelFailure& failure : registry_.Failures()) {
+    absl::StrAppend(&page, "model ", failure.name, " version ", failure.version,
+                    " could not be loaded: ", failure.reason.message(), "\n");
   }
   absl::StrAppend(&page, "see /metrics, /healthz, /readyz\n");
   return {200, "text/plain; charset=utf-8", page};

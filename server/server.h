@@ -1,7 +1,6 @@
 // Server: owns every part of bitlm-server, starts them in order and stops them in reverse.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -12,10 +11,13 @@
 #include "grpcpp/server.h"
 #include "server/batching/batch_scheduler.h"
 #include "server/config/server_config.h"
+#include "server/health.h"
 #include "server/metrics/http_server.h"
 #include "server/metrics/server_metrics.h"
 #include "server/registry/model_loader.h"
+#include "server/registry/model_manager.h"
 #include "server/registry/model_registry.h"
+#include "server/service/admin_service.h"
 #include "server/service/language_model_service.h"
 #include "server/service/model_service.h"
 #include "server/service/pending_answers.h"
@@ -36,9 +38,14 @@ class Server {
   // Stops at once if Stop has not been called.
   ~Server();
 
-  // The ports in use.
+  // The ports in use; admin_port 0: there is no admin service.
   int grpc_port() const { return grpc_port_; }
+  int admin_port() const { return admin_port_; }
   int http_port() const { return http_->port(); }
+
+  // Reads again what can change on disk: the models, unless the control mode is none. Does not
+  // wait.
+  void Reload();
 
   // Turns clients away, then ends what they have begun: health NOT_SERVING and /readyz 503; after
   // the drain delay new requests get UNAVAILABLE; when those in flight have ended, or the exit
@@ -50,9 +57,15 @@ class Server {
   explicit Server(const ServerConfig& config);
   absl::Status StartHttp();
   absl::Status LoadModels();
-  void AddModels(std::vector<LoadedModel> models);
   absl::Status StartGrpc();
-  void SetHealth(bool serving);
+  absl::Status StartAdmin();
+  // The server's hand for the model manager: counts a loaded model and makes it answer.
+  std::shared_ptr<const ServedModel> Serve(LoadedModel loaded);
+  // One answer of every model by the way that requests take. INTERNAL when the engine does not give
+  // it.
+  absl::Status ProveEngine();
+  // Turns requests away or takes them again, for the admin service. Gives the queued tokens.
+  int64_t SetDraining(bool draining);
   HttpResponse StatusPage() const;
 
   const ServerConfig config_;
@@ -63,11 +76,15 @@ class Server {
   ModelRegistry registry_;
   PendingAnswers pending_;
   std::unique_ptr<BatchScheduler> scheduler_;
+  std::unique_ptr<Health> health_;
+  std::unique_ptr<ModelManager> models_;
   std::unique_ptr<LanguageModelService> language_model_service_;
   std::unique_ptr<ModelService> model_service_;
   std::unique_ptr<grpc::Server> grpc_;
   int grpc_port_ = 0;
-  std::atomic<bool> ready_ = false;
+  std::unique_ptr<AdminService> admin_service_;
+  std::unique_ptr<grpc::Server> admin_;
+  int admin_port_ = 0;
   std::unique_ptr<HttpServer> http_;  // Last: its handlers read the others.
 };
 

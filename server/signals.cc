@@ -1,56 +1,92 @@
 #include "server/signals.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <future>
 #include <initializer_list>
 #include <thread>
+
+#include "engine/base/mutex.h"
 
 namespace bitlm {
 namespace {
 
-sigset_t StopSignals() {
+sigset_t Signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (int number : {SIGTERM, SIGINT}) sigaddset(&signals, number);
+  for (int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, number);
   return signals;
 }
 
-// The first signal after KeepStopSignal.
-struct KeptSignal {
-  std::atomic<bool> keep = false;
-  std::promise<int> number;
+struct KeptSignals {
+  Mutex mutex;
+  CondVar changed;
+  bool keep ABSL_GUARDED_BY(mutex) = false;
+  bool reload ABSL_GUARDED_BY(mutex) = false;
+  int stop ABSL_GUARDED_BY(mutex) = 0;  // The number, once there was one.
+  bool stop_taken ABSL_GUARDED_BY(mutex) = false;
 };
 
-KeptSignal& Kept() {
-  static auto* const kept = new KeptSignal;  // Never destroyed: the thread outlives main.
+KeptSignals& Kept() {
+  static auto* const kept = new KeptSignals;  // Never destroyed: the thread outlives main.
   return *kept;
+}
+
+void Take(int number) {
+  KeptSignals& kept = Kept();
+  MutexLock lock(kept.mutex);
+  if (number == SIGHUP) {
+    kept.reload = kept.keep;
+  } else {
+    if (!kept.keep || kept.stop != 0) _exit(128 + number);
+    kept.stop = number;
+  }
+  kept.changed.NotifyAll();
 }
 
 }  // namespace
 
-void BlockStopSignals() {
-  const sigset_t signals = StopSignals();
+void SetUpSignals() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is this one: those below are open by now.
+    if (fcntl(descriptor, F_GETFD) < 0) (void)!open("/dev/null", O_RDWR);
+  }
+  const sigset_t signals = Signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 }
 
-void ExitOnStopSignals() {
+void HandleSignals() {
   std::thread([] {
-    const sigset_t signals = StopSignals();
+    const sigset_t signals = Signals();
     while (true) {
       int number = 0;
-      if (sigwait(&signals, &number) != 0) continue;
-      if (!Kept().keep.exchange(false)) _exit(128 + number);
-      Kept().number.set_value(number);
+      if (sigwait(&signals, &number) == 0) Take(number);
     }
   }).detach();
 }
 
-void KeepStopSignal() { Kept().keep = true; }
+void KeepSignals() {
+  KeptSignals& kept = Kept();
+  MutexLock lock(kept.mutex);
+  kept.keep = true;
+}
 
-int WaitForStopSignal() { return Kept().number.get_future().get(); }
+int NextSignal() {
+  KeptSignals& kept = Kept();
+  MutexLock lock(kept.mutex);
+  while (true) {
+    if (kept.stop != 0 && !kept.stop_taken) {
+      kept.stop_taken = true;
+      return kept.stop;
+    }
+    if (kept.reload) {
+      kept.reload = false;
+      return SIGHUP;
+    }
+    kept.changed.Wait(kept.mutex);
+  }
+}
 
 }  // namespace bitlm

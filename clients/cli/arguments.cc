@@ -49,9 +49,12 @@ void AddSelfNormalized(CLI::App* app, Options& options) {
 template <typename Options>
 void AddModel(CLI::App* app, Options& options) {
   app->add_option("--model", options.model, "Name of the model; default: the server's only one");
-  app->add_option("--model-version", options.model_version, "Version; 0: the highest")
+  app->add_option("--model-version", options.model_version, "Version; 0: what --model-label says")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app->add_option("--model-label", options.model_label,
+                  "Label of the version, as latest (default) or stable")
+      ->excludes("--model-version");
 }
 
 CLI::App* AddScore(CLI::App& app, ScoreArguments& score, bool& no_begin, bool& no_end,
@@ -105,6 +108,33 @@ CLI::App* AddNext(CLI::App& app, NextArguments& next, bool& no_end) {
   return command;
 }
 
+CLI::App* AddAdmin(CLI::App& app, AdminArguments& admin) {
+  CLI::App* command = app.add_subcommand("admin", "What operators do: models, draining, logging");
+  command->require_subcommand(1);
+  command->fallthrough();
+  command->add_option("--admin-server", admin.target, "HOST:PORT of the server's admin service")
+      ->envname("BITLM_ADMIN_SERVER")
+      ->capture_default_str();
+  const auto add = [&](const char* name, AdminCommand value, const char* description) {
+    return command->add_subcommand(name, description)->callback([&admin, value] {
+      admin.command = value;
+    });
+  };
+  for (CLI::App* sub : {add("load", AdminCommand::kLoad, "Load a model, or what has changed of it"),
+                        add("unload", AdminCommand::kUnload, "Take a model out of service")}) {
+    sub->add_option("model", admin.model, "Name of the model")->required();
+    sub->add_option("--model-version", admin.model_version, "Version; 0: latest, or all to unload")
+        ->check(CLI::NonNegativeNumber);
+  }
+  add("reload", AdminCommand::kReload, "Look at the repository now");
+  add("drain", AdminCommand::kDrain, "Turn requests away, end those that have begun");
+  add("resume", AdminCommand::kResume, "Take requests again");
+  add("log-level", AdminCommand::kLogLevel, "Set what is logged")
+      ->add_option("level", admin.log_level, "debug, info, warning or error")
+      ->required();
+  return command;
+}
+
 // CLI11 reads values such as "[a, b]", "{}" and "%%" of options with several values as lists of its
 // own. A mark in front of what begins like one makes it a plain value; Unmask takes it away again.
 constexpr char kMask = '\x01';
@@ -139,8 +169,10 @@ void Unmask(Arguments& arguments) {
   for (std::string& word : arguments.next.context) Unmask(word);
   for (std::string& word : arguments.next.options.candidates) Unmask(word);
   if (arguments.next.options.prefix) Unmask(*arguments.next.options.prefix);
-  for (std::string* value : {&arguments.score.file, &arguments.score.options.model,
-                             &arguments.next.options.model, &arguments.connection.options.target}) {
+  for (std::string* value :
+       {&arguments.score.file, &arguments.score.options.model, &arguments.score.options.model_label,
+        &arguments.next.options.model, &arguments.next.options.model_label, &arguments.admin.target,
+        &arguments.admin.model, &arguments.admin.log_level, &arguments.connection.options.target}) {
     Unmask(*value);
   }
 }
@@ -175,6 +207,7 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   CLI::App* next = AddNext(app, result.next, next_no_end);
   CLI::App* models = app.add_subcommand("models", "The server's models");
   AddFormat(models, result.models.format);
+  CLI::App* admin = AddAdmin(app, result.admin);
 
   try {
     std::vector<std::string> masked = Mask(args);
@@ -201,9 +234,10 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   if (!result.next.options.candidates.empty() && next->count("--top-k") == 0) {
     result.next.options.top_k = 0;
   }
-  result.command = score->parsed()  ? Command::kScore
-                   : next->parsed() ? Command::kNext
-                                    : Command::kModels;
+  result.command = score->parsed()   ? Command::kScore
+                   : next->parsed()  ? Command::kNext
+                   : admin->parsed() ? Command::kAdmin
+                                     : Command::kModels;
   return result;
 }
 

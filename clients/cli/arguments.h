@@ -1,6 +1,7 @@
 // The command line of bitlm.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,17 @@ struct ModelsArguments {
   Format format = Format::kText;
 };
 
-enum class Command { kScore, kNext, kModels, kPrint };
+enum class AdminCommand { kLoad, kUnload, kReload, kDrain, kResume, kLogLevel };
+
+struct AdminArguments {
+  AdminCommand command = AdminCommand::kReload;
+  std::string target = "127.0.0.1:50052";
+  std::string model;          // kLoad, kUnload.
+  int64_t model_version = 0;  // Likewise.
+  std::string log_level;      // kLogLevel.
+};
+
+enum class Command { kScore, kNext, kModels, kAdmin, kPrint };
 
 struct Arguments {
   Command command = Command::kPrint;
@@ -52,6 +63,7 @@ struct Arguments {
   ScoreArguments score;
   NextArguments next;
   ModelsArguments models;
+  AdminArguments admin;
 };
 
 // Parses the arguments after the program's name. Errors: INVALID_ARGUMENT, a message for the user.

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string>
 
+#include "clients/cli/admin_command.h"
 #include "clients/cli/arguments.h"
 #include "clients/cli/models_command.h"
 #include "clients/cli/next_command.h"
@@ -20,6 +21,8 @@ absl::Status Run(const Arguments& arguments) {
       return RunNext(arguments.connection, arguments.next);
     case Command::kModels:
       return RunModels(arguments.connection, arguments.models);
+    case Command::kAdmin:
+      return RunAdmin(arguments.admin, arguments.connection.options.timeout);
     case Command::kPrint:
       std::fputs(arguments.output.c_str(), stdout);
       return absl::OkStatus();

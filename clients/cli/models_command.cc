@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "clients/cli/output.h"
 
 namespace bitlm::cli {
@@ -20,7 +21,8 @@ absl::Status RunModels(const Connection& connection, const ModelsArguments& argu
     text = absl::StrFormat("%-*s  %7s  %-12s  %10s  %13s\n", static_cast<int>(width), "model",
                            "version", "preset", "vocabulary", "weight bytes");
   } else if (arguments.format == Format::kTsv) {
-    text = "model\tversion\tlatest\tpreset\tvocabulary_size\tweight_bytes\tvocabulary_bytes\n";
+    text =
+        "model\tversion\tlatest\tpreset\tvocabulary_size\tweight_bytes\tvocabulary_bytes\tlabels\n";
   }
   for (const client::ModelSummary& model : *models) {
     switch (arguments.format) {
@@ -30,9 +32,10 @@ absl::Status RunModels(const Connection& connection, const ModelsArguments& argu
                             model.version, model.preset, model.vocabulary_size, model.weight_bytes);
         break;
       case Format::kTsv:
-        text += absl::StrFormat("%s\t%d\t%d\t%s\t%d\t%d\t%d\n", TsvField(model.name), model.version,
-                                model.latest ? 1 : 0, TsvField(model.preset), model.vocabulary_size,
-                                model.weight_bytes, model.vocabulary_bytes);
+        text += absl::StrFormat("%s\t%d\t%d\t%s\t%d\t%d\t%d\t%s\n", TsvField(model.name),
+                                model.version, model.latest ? 1 : 0, TsvField(model.preset),
+                                model.vocabulary_size, model.weight_bytes, model.vocabulary_bytes,
+                                absl::StrJoin(model.labels, ","));
         break;
       case Format::kJson:
         text += nlohmann::ordered_json({{"model", model.name},
@@ -41,7 +44,8 @@ absl::Status RunModels(const Connection& connection, const ModelsArguments& argu
                                         {"preset", model.preset},
                                         {"vocabulary_size", model.vocabulary_size},
                                         {"weight_bytes", model.weight_bytes},
-                                        {"vocabulary_bytes", model.vocabulary_bytes}})
+                                        {"vocabulary_bytes", model.vocabulary_bytes},
+                                        {"labels", model.labels}})
                     .dump() +
                 "\n";
         break;

@@ -63,6 +63,7 @@ v1::ScoreSentencesRequest ToProto(const std::vector<std::string>& sentences,
   v1::ScoreSentencesRequest request;
   request.set_model(options.model);
   request.set_model_version(options.model_version);
+  request.set_model_label(options.model_label);
   for (const std::string& sentence : sentences) request.add_sentences(sentence);
   v1::ScoreOptions* out = request.mutable_options();
   out->set_begin_of_sentence(options.begin_of_sentence);
@@ -96,6 +97,7 @@ v1::NextWordsRequest ToProto(const std::string& context, const NextWordsOptions&
   v1::NextWordsRequest request;
   request.set_model(options.model);
   request.set_model_version(options.model_version);
+  request.set_model_label(options.model_label);
   request.set_context(context);
   request.set_top_k(options.top_k);
   request.set_allow_unknown(options.allow_unknown);
@@ -219,7 +221,8 @@ absl::StatusOr<std::vector<ModelSummary>> Client::ListModels() const {
                       .preset = model.preset(),
                       .vocabulary_size = model.vocabulary_size(),
                       .weight_bytes = model.weight_bytes(),
-                      .vocabulary_bytes = model.vocabulary_bytes()});
+                      .vocabulary_bytes = model.vocabulary_bytes(),
+                      .labels = {model.labels().begin(), model.labels().end()}});
   }
   return models;
 }

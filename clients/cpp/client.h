@@ -30,7 +30,8 @@ enum class OovPolicy {
 
 struct ScoreOptions {
   std::string model = "";         // Empty: the server's only model.
-  int64_t model_version = 0;      // 0: the highest.
+  int64_t model_version = 0;      // 0: what model_label says.
+  std::string model_label = "";   // Empty: "latest", the highest version.
   bool begin_of_sentence = true;  // False: the first word is context only.
   bool end_of_sentence = true;    // Whether </s> is scored.
   OovPolicy oov_policy = OovPolicy::kUnknownWord;
@@ -67,6 +68,7 @@ struct ScoreResult {
 struct NextWordsOptions {
   std::string model = "";
   int64_t model_version = 0;
+  std::string model_label = "";
   // Range [1, the server's max_top_k]; 0: all candidates, or 10 words of the vocabulary.
   int32_t top_k = 10;
   bool allow_unknown = false;  // Also: candidates out of vocabulary, as <unk>.
@@ -102,6 +104,7 @@ struct ModelSummary {
   int64_t vocabulary_size = 0;
   uint64_t weight_bytes = 0;
   uint64_t vocabulary_bytes = 0;
+  std::vector<std::string> labels;  // "latest" is not among them.
 };
 
 // A connection to a server, or to several that share the load. Failed connections, full queues and

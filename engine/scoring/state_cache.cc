@@ -69,8 +69,11 @@ void StateCache::Insert(const LanguageModel& model, std::span<const TokenId> tok
   std::copy_n(state, model.state_size(), copy.get());
   MutexLock lock(mutex_);
   if (Lookup(hash, model, tokens) != nullptr) return;
-  if (const auto same = by_hash_.find(hash); same != by_hash_.end()) Evict(same->second);
-  while (statistics_.bytes + bytes > max_bytes_) Evict(std::prev(entries_.end()));
+  if (const auto same = by_hash_.find(hash); same != by_hash_.end()) Erase(same->second);
+  while (statistics_.bytes + bytes > max_bytes_) {
+    Erase(std::prev(entries_.end()));
+    ++statistics_.evictions;
+  }
   entries_.push_front({.hash = hash,
                        .model = model.id(),
                        .tokens = {tokens.begin(), tokens.end()},
@@ -81,9 +84,17 @@ void StateCache::Insert(const LanguageModel& model, std::span<const TokenId> tok
   statistics_.entries = entries_.size();
 }
 
-void StateCache::Evict(Entries::iterator entry) {
+void StateCache::Drop(const LanguageModel& model) {
+  MutexLock lock(mutex_);
+  for (auto entry = entries_.begin(); entry != entries_.end();) {
+    const auto next = std::next(entry);
+    if (entry->model == model.id()) Erase(entry);
+    entry = next;
+  }
+}
+
+void StateCache::Erase(Entries::iterator entry) {
   statistics_.bytes -= entry->bytes;
-  ++statistics_.evictions;
   by_hash_.erase(entry->hash);
   entries_.erase(entry);
   statistics_.entries = entries_.size();

@@ -18,7 +18,7 @@ struct StateCacheStatistics {
   uint64_t hits = 0;    // Finds that found some prefix.
   uint64_t misses = 0;  // Finds that found none.
   uint64_t reused_tokens = 0;
-  uint64_t evictions = 0;
+  uint64_t evictions = 0;  // To make room.
   size_t entries = 0;
   size_t bytes = 0;
 };
@@ -42,6 +42,9 @@ class StateCache {
   // already or larger than the bound; otherwise the least recently used ones make room.
   void Insert(const LanguageModel& model, std::span<const TokenId> tokens, const float* state);
 
+  // Forgets all states of a model.
+  void Drop(const LanguageModel& model);
+
   StateCacheStatistics statistics() const;
   size_t max_bytes() const { return max_bytes_; }
 
@@ -61,7 +64,7 @@ class StateCache {
   // The entry of `tokens`, or null.
   const Entry* Lookup(uint64_t hash, const LanguageModel& model, std::span<const TokenId> tokens)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Evict(Entries::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Erase(Entries::iterator entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t max_bytes_;
   const uint64_t seed_;  // Nobody outside can aim at a hash.

@@ -45,9 +45,9 @@ absl::Time BatchQueue::Due(const Entry& entry) const {
          std::min(options_.max_queue_delay, (entry.task->deadline() - entry.added) / 2);
 }
 
-void BatchQueue::EndDelay() {
+void BatchQueue::SetDelay(absl::Duration delay) {
   due_.clear();
-  options_.max_queue_delay = absl::ZeroDuration();
+  options_.max_queue_delay = delay;
   for (const auto& [task, entry] : entries_) {
     if (entry.steps == 0) due_.emplace(Due(entry), task);
   }

@@ -59,8 +59,8 @@ class BatchQueue {
   // What a batch takes, rather too little than too much; for tasks' slack. Zero at first.
   void SetBatchTime(absl::Duration time) { batch_time_ = time; }
 
-  // From now on no batch waits for more.
-  void EndDelay();
+  // Replaces max_queue_delay, for those that wait too.
+  void SetDelay(absl::Duration delay);
 
   // A task that left the queue.
   struct Ended {

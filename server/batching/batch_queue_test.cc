@@ -200,7 +200,7 @@ TEST_F(BatchQueueTest, WaitsNoLongerThanDeadlinesAllow) {
   Add(queue, {1}, absl::Seconds(1), At(absl::Seconds(5)));
   EXPECT_EQ(queue.NextDue(), At(absl::Seconds(3)));
   EXPECT_FALSE(queue.NextBatch(At(absl::Milliseconds(2999))).has_value());
-  queue.EndDelay();
+  queue.SetDelay(absl::ZeroDuration());
   EXPECT_EQ(queue.NextDue(), start_);
   EXPECT_TRUE(queue.NextBatch(At(absl::Milliseconds(2999))).has_value());
 }

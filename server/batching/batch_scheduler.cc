@@ -16,7 +16,10 @@ const char kDraining[] = "the server is shutting down";
 
 BatchScheduler::BatchScheduler(const BatchQueueOptions& options, BatchObserver* observer,
                                Clock clock)
-    : observer_(observer), clock_(std::move(clock)), queue_(options) {
+    : observer_(observer),
+      clock_(std::move(clock)),
+      delay_(options.max_queue_delay),
+      queue_(options) {
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "bitlm-batch");
 }
@@ -31,6 +34,10 @@ absl::Status BatchScheduler::Schedule(std::shared_ptr<Task> task) {
     return absl::DeadlineExceededError("the deadline passed before the request was queued");
   }
   if (absl::Status status = queue_.Add(std::move(task), now); !status.ok()) return status;
+  if (!busy_) {
+    NoteProgress(now);
+    busy_ = true;
+  }
   ReportQueue();
   work_.NotifyOne();
   return absl::OkStatus();
@@ -43,6 +50,7 @@ void BatchScheduler::Cancel(const std::shared_ptr<Task>& task) {
     std::optional<BatchQueue::Ended> removed = queue_.Remove(task.get());
     if (!removed.has_value()) return;
     ended.push_back(*std::move(removed));
+    busy_ = executing_ || !queue_.empty();
     ReportQueue();
     idle_.NotifyAll();
   }
@@ -75,8 +83,20 @@ void BatchScheduler::Complete(std::vector<BatchQueue::Ended> ended, GivenUp reas
 void BatchScheduler::Drain() {
   MutexLock lock(mutex_);
   draining_ = true;
-  queue_.EndDelay();  // Nothing will come to wait for.
+  queue_.SetDelay(absl::ZeroDuration());  // Nothing will come to wait for.
   work_.NotifyAll();
+}
+
+void BatchScheduler::Resume() {
+  MutexLock lock(mutex_);
+  if (stopping_) return;
+  draining_ = false;
+  queue_.SetDelay(delay_);
+}
+
+absl::Duration BatchScheduler::StalledFor() const {
+  if (!busy_) return absl::ZeroDuration();
+  return std::max(absl::ZeroDuration(), clock_() - absl::FromUnixNanos(progress_));
 }
 
 bool BatchScheduler::WaitUntilIdle(absl::Duration timeout) {
@@ -151,15 +171,18 @@ void BatchScheduler::Run() {
     // Idle means completed: executing_ covers the completions too.
     MutexLock lock(mutex_);
     executing_ = false;
+    busy_ = !queue_.empty();
   }
 }
 
 void BatchScheduler::Execute(const Batch& batch) {
   if (observer_ != nullptr) observer_->OnBatch(batch.rows, batch.first_waits);
   const absl::Time start = clock_();
+  NoteProgress(start);
   batch.executor->Execute(batch.slices);
-  const absl::Duration time = clock_() - start;
-  if (observer_ != nullptr) observer_->OnExecuted(time);
+  const absl::Time end = clock_();
+  const absl::Duration time = end - start;
+  NoteProgress(end);
   std::vector<BatchQueue::Ended> ended;
   GivenUp reason = GivenUp::kCancelled;
   {

@@ -1,6 +1,7 @@
 // BatchScheduler: runs a BatchQueue on a thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,7 +25,6 @@ class BatchObserver {
   virtual void OnQueueTokens(int64_t tokens) = 0;
   // A batch of so many rows begins; how long each task waited that runs for the first time.
   virtual void OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) = 0;
-  virtual void OnExecuted(absl::Duration compute_time) = 0;
   // A task ended before it was computed, `steps` of it in vain; `steps` 0: it never ran.
   virtual void OnGivenUp(int64_t steps) = 0;
 };
@@ -56,11 +56,17 @@ class BatchScheduler {
 
   // From now on Schedule answers UNAVAILABLE. What is queued runs on, without delay.
   void Drain();
+  // Takes tasks again after Drain. No effect after Stop.
+  void Resume();
   // Waits until no task is here, or `timeout` is over (false).
   bool WaitUntilIdle(absl::Duration timeout);
   // Drains, completes what is queued with UNAVAILABLE, lets the running batch end, and joins the
   // thread. Idempotent.
   void Stop();
+
+  // How long tasks have been here without any batch beginning or ending; 0 while there are none. A
+  // busy engine keeps this as short as a batch, one that hangs does not. Never blocks.
+  absl::Duration StalledFor() const;
 
   int64_t queued_tokens() const;
   // About how long what is queued will take, from the rate at which the queue drained lately.
@@ -72,6 +78,8 @@ class BatchScheduler {
 
   void Run();
   void Execute(const Batch& batch);
+  // A batch begins or ends, or the first task comes.
+  void NoteProgress(absl::Time now) { progress_.store(absl::ToUnixNanos(now)); }
   // Completes tasks that have left the queue.
   void Complete(std::vector<BatchQueue::Ended> ended, GivenUp reason);
   // Learns from a batch that took `time` and after which tasks with `tokens` left the queue.
@@ -82,6 +90,7 @@ class BatchScheduler {
 
   BatchObserver* observer_;
   Clock clock_;
+  const absl::Duration delay_;  // While not draining.
   mutable Mutex mutex_;
   CondVar work_;
   CondVar idle_;
@@ -93,6 +102,9 @@ class BatchScheduler {
   bool executing_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  // For StalledFor, which has to work while a thread hangs with the mutex held.
+  std::atomic<int64_t> progress_ = 0;  // Nanoseconds since 1970.
+  std::atomic<bool> busy_ = false;
   std::thread thread_;
 };
 

@@ -84,6 +84,44 @@ TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
   for (const auto& task : {first, second, third}) EXPECT_TRUE(task->Wait().ok());
 }
 
+TEST(BatchSchedulerTest, TakesTasksAgainAfterADrain) {
+  GatedExecutor executor;
+  executor.Release(kAll);
+  BatchScheduler scheduler(kSmall, nullptr);
+  scheduler.Drain();
+  EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(), absl::StatusCode::kUnavailable);
+  scheduler.Resume();
+  const auto task = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(task).ok());
+  EXPECT_TRUE(task->Wait().ok());
+  scheduler.Stop();
+  scheduler.Resume();  // Too late.
+  EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST(BatchSchedulerTest, TellsABusyEngineFromOneThatHangs) {
+  std::atomic<int64_t> seconds = 100;
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr, [&] { return absl::FromUnixSeconds(seconds); });
+  seconds = 200;
+  EXPECT_EQ(scheduler.StalledFor(), absl::ZeroDuration());  // Nothing to do is no hang.
+  const auto task = MakeTask(&executor, {1, 1});
+  ASSERT_TRUE(scheduler.Schedule(task).ok());
+  executor.WaitForBatch(1);
+  seconds = 230;
+  EXPECT_EQ(scheduler.StalledFor(), absl::Seconds(30));
+  executor.Release(1);
+  executor.WaitForBatch(2);
+  EXPECT_EQ(scheduler.StalledFor(), absl::ZeroDuration());
+  seconds = 240;
+  EXPECT_EQ(scheduler.StalledFor(), absl::Seconds(10));
+  executor.Release(kAll);
+  EXPECT_TRUE(task->Wait().ok());
+  EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
+  seconds = 300;
+  EXPECT_EQ(scheduler.StalledFor(), absl::ZeroDuration());
+}
+
 TEST(BatchSchedulerTest, AnswersQueueFullAndRecovers) {
   GatedExecutor executor;
   BatchScheduler scheduler(kSmall, nullptr);
@@ -103,7 +141,6 @@ class RecordingObserver : public BatchObserver {
  public:
   void OnQueueTokens(int64_t tokens) override { queue_tokens = tokens; }
   void OnBatch(int64_t rows, const std::vector<absl::Duration>&) override { batch_rows += rows; }
-  void OnExecuted(absl::Duration) override {}
   void OnGivenUp(int64_t steps) override {
     ++given_up;
     wasted += steps;

@@ -1,5 +1,7 @@
 #include "server/config/server_config.h"
 
+#include <arpa/inet.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -37,11 +39,24 @@ class Flags {
         "The model of requests that name none; without it there has to be only one");
     AddSwitch("allow-failed-models", config.allow_failed_models,
               "Start although a model fails to load");
+    Add("model-control-mode", config.model_control_mode,
+        "What changes the models after the start: none, poll (the repository), explicit (the admin "
+        "service)")
+        ->check(CLI::IsMember({"none", "poll", "explicit"}));
+    Add("model-poll-interval-ms", config.model_poll_interval_ms,
+        "With poll: how often the repository is looked at", 100, 86400000);
+    Add("load-models", config.load_models,
+        "With explicit: models to load at the start, separated by commas");
+    Add("latest-versions", config.latest_versions,
+        "Highest versions of each model that are served; 0: all", 0, 1000);
     Group("Addresses");
     Add("grpc-address", config.grpc_address, "Address of gRPC; 0.0.0.0 for all interfaces");
     Add("grpc-port", config.grpc_port, "Port of gRPC; 0 takes a free one", 0, 65535);
     Add("http-address", config.http_address, "Address of /metrics, /healthz and /readyz");
     Add("http-port", config.http_port, "Port of HTTP; 0 takes a free one", 0, 65535);
+    Add("admin-address", config.admin_address,
+        "Loopback address of the admin service; empty: there is none");
+    Add("admin-port", config.admin_port, "Port of the admin service; 0 takes a free one", 0, 65535);
     Add("port-file", config.port_file, "File that gets the ports in use, once the server is ready");
     Add("max-connection-age-s", config.max_connection_age_s,
         "Age at which a gRPC connection is closed, its calls ended; 0: never", 0, 86400);
@@ -64,7 +79,10 @@ class Flags {
     Add("max-top-k", limits.max_top_k, "Words of one NextWords answer, and candidates", 1, 1000000);
     Add("max-message-bytes", limits.max_message_bytes, "Bytes of one request message", 1024,
         1 << 30);
-    Group("Shutdown");
+    Group("Health and shutdown");
+    Add("stall-timeout-ms", config.stall_timeout_ms,
+        "How long the engine may have work and make no progress before health says so; 0: for ever",
+        0, 3600000);
     Add("drain-delay-ms", config.drain_delay_ms,
         "After SIGTERM, how long requests are still accepted while health says NOT_SERVING", 0,
         600000);
@@ -130,9 +148,35 @@ void ApplyFile(CLI::App& app, const std::string& path) {
   }
 }
 
+bool IsLoopback(const std::string& address) {
+  in_addr v4;
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
+
 absl::Status Check(const ServerConfig& config) {
   if (config.model_repository.empty()) {
     return absl::InvalidArgumentError("--model-repository: empty");
+  }
+  if (!config.admin_address.empty() && !IsLoopback(config.admin_address)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--admin-address: %s, must be a loopback address as 127.0.0.1 or ::1",
+                        config.admin_address));
+  }
+  if (config.model_control_mode == "explicit" && config.admin_address.empty() &&
+      config.load_models.empty()) {
+    return absl::InvalidArgumentError(
+        "--model-control-mode: explicit, but nothing could load a model: set --admin-address or "
+        "--load-models");
+  }
+  if (config.model_control_mode != "explicit" && !config.load_models.empty()) {
+    return absl::InvalidArgumentError("--load-models: wants --model-control-mode explicit");
+  }
+  if (config.stall_timeout_ms > 0 && config.stall_timeout_ms <= config.max_queue_delay_ms) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--stall-timeout-ms: %d, must be more than --max-queue-delay-ms (%d)",
+                        config.stall_timeout_ms, config.max_queue_delay_ms));
   }
   if (config.limits.max_words_per_sentence >= config.max_queue_tokens) {
     return absl::InvalidArgumentError(absl::StrFormat(

@@ -31,6 +31,15 @@ struct ServerConfig {
   std::string default_model;
   // Whether to start although a model fails to load.
   bool allow_failed_models = false;
+  // Who decides what is loaded after the start: "none" nobody, "poll" the repository, "explicit" the
+  // admin service.
+  std::string model_control_mode = "none";
+  // With "poll": how often the repository is looked at, in milliseconds. Range [100, 86400000].
+  int64_t model_poll_interval_ms = 5000;
+  // With "explicit": names of the models that are loaded at the start, separated by commas.
+  std::string load_models;
+  // Highest versions of each model that are served. 0: all. Range [0, 1000].
+  int64_t latest_versions = 0;
 
   // Address and port of gRPC. Port 0 takes a free one.
   std::string grpc_address = "127.0.0.1";
@@ -38,8 +47,13 @@ struct ServerConfig {
   // Address and port of /metrics, /healthz and /readyz. Port 0 takes a free one.
   std::string http_address = "127.0.0.1";
   int http_port = 8002;
-  // Where to write the ports in use, once the server is ready: "grpc PORT\nhttp PORT\n". Removed
-  // before models load and after the stop. Empty: not written.
+  // Address of the admin service, of the loopback interface. Empty: there is none. Port 0 takes a
+  // free one.
+  std::string admin_address;
+  int admin_port = 50052;
+  // Where to write the ports in use, once the server is ready: "grpc PORT\nhttp PORT\n", and
+  // "admin PORT\n" with an admin service. Removed before models load and after the stop. Empty: not
+  // written.
   std::string port_file;
 
   // Threads that compute. 0: one per core that this process may use.
@@ -65,6 +79,10 @@ struct ServerConfig {
   int64_t drain_delay_ms = 300;
   // Then: how long the requests in flight may take to end, in milliseconds. Range [0, 3600000].
   int64_t exit_timeout_ms = 30000;
+
+  // How long the engine may have work and make no progress before it counts as hanging, in
+  // milliseconds. 0: for ever. Range [0, 3600000].
+  int64_t stall_timeout_ms = 30000;
 
   // "debug", "info", "warning" or "error".
   std::string log_level = "info";

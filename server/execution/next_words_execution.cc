@@ -38,7 +38,9 @@ void NextWordsExecutor::Execute(std::span<const Slice> slices) {
   for (const Slice& slice : slices) {
     static_cast<NextWordsTask&>(*slice.task).walk().Take(&batch);
   }
+  const absl::Time start = absl::Now();
   batch.Execute(*model_, pool_);
+  metrics_->OnComputed(absl::Now() - start);
   int64_t answered = 0;
   for (const Slice& slice : slices) {
     auto& task = static_cast<NextWordsTask&>(*slice.task);

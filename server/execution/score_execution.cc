@@ -35,7 +35,9 @@ void ScoreExecutor::Execute(std::span<const Slice> slices) {
   for (const Slice& slice : slices) {
     static_cast<ScoreTask&>(*slice.task).walk().Take(static_cast<size_t>(slice.steps), &batch);
   }
+  const absl::Time start = absl::Now();
   batch.Execute(*model_, pool_);
+  metrics_->OnComputed(absl::Now() - start);
   for (const Slice& slice : slices) {
     auto& task = static_cast<ScoreTask&>(*slice.task);
     task.walk().Finish();

@@ -7,6 +7,8 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "engine/base/mutex.h"
@@ -70,32 +72,57 @@ Labels CallLabels(std::string_view service, std::string_view method) {
           {"grpc_type", "unary"}};
 }
 
+const char* ToLabel(ModelSwap swap) {
+  switch (swap) {
+    case ModelSwap::kLoaded:
+      return "loaded";
+    case ModelSwap::kReplaced:
+      return "replaced";
+    case ModelSwap::kFailed:
+      return "failed";
+    case ModelSwap::kUnloaded:
+      return "unloaded";
+  }
+  return "failed";
+}
+
+// The metrics of one name and version.
+struct ModelSeries {
+  int users = 0;
+  Gauge* info = nullptr;
+  Gauge* ready = nullptr;
+  Gauge* load_seconds = nullptr;
+  Gauge* weights = nullptr;
+  Gauge* vocabulary = nullptr;
+  Histogram* compute_seconds = nullptr;  // Shared by all models of one kernel.
+  Counter* sentences = nullptr;
+  Counter* tokens = nullptr;
+  Counter* oov_tokens = nullptr;
+  Counter* steps = nullptr;
+  Counter* saved_steps = nullptr;
+  Counter* contexts = nullptr;
+};
+
 class PrometheusModelMetrics : public ModelMetrics {
  public:
-  PrometheusModelMetrics(Counter& sentences, Counter& tokens, Counter& oov_tokens, Counter& steps,
-                         Counter& contexts)
-      : sentences_(sentences),
-        tokens_(tokens),
-        oov_tokens_(oov_tokens),
-        steps_(steps),
-        contexts_(contexts) {}
+  explicit PrometheusModelMetrics(const ModelSeries& series) : series_(series) {}
 
+  void OnComputed(absl::Duration time) override {
+    series_.compute_seconds->Observe(absl::ToDoubleSeconds(time));
+  }
   void OnScored(int64_t sentences, int64_t tokens, int64_t oov_tokens, int64_t steps) override {
-    sentences_.Increment(static_cast<double>(sentences));
-    tokens_.Increment(static_cast<double>(tokens));
-    oov_tokens_.Increment(static_cast<double>(oov_tokens));
-    steps_.Increment(static_cast<double>(steps));
+    series_.sentences->Increment(static_cast<double>(sentences));
+    series_.tokens->Increment(static_cast<double>(tokens));
+    series_.oov_tokens->Increment(static_cast<double>(oov_tokens));
+    series_.steps->Increment(static_cast<double>(steps));
+    series_.saved_steps->Increment(static_cast<double>(std::max<int64_t>(0, tokens - steps)));
   }
   void OnNextWords(int64_t contexts) override {
-    contexts_.Increment(static_cast<double>(contexts));
+    series_.contexts->Increment(static_cast<double>(contexts));
   }
 
  private:
-  Counter& sentences_;
-  Counter& tokens_;
-  Counter& oov_tokens_;
-  Counter& steps_;
-  Counter& contexts_;
+  const ModelSeries series_;
 };
 
 }  // namespace
@@ -111,15 +138,17 @@ struct ServerMetrics::Impl {
       Gauges(registry, "bitlm_model_ready", "1 while the model takes requests, else 0");
   Family<Gauge>& model_load_seconds =
       Gauges(registry, "bitlm_model_load_duration_seconds", "Time that loading the model took");
-  Counter& model_load_failures =
-      Counters(registry, "bitlm_model_load_failures_total", "Models that could not be loaded")
-          .Add({});
+  Family<Gauge>& model_failed =
+      Gauges(registry, "bitlm_model_failed",
+             "1 while the repository has a version that could not be loaded; the log says why");
+  Family<Counter>& model_swaps =
+      Counters(registry, "bitlm_model_swaps_total",
+               "Versions loaded, replaced by their new files, failed to load, unloaded");
   Family<Gauge>& model_memory =
       Gauges(registry, "bitlm_model_memory_bytes",
              "Resident bytes of a model: its weights, its vocabulary strings and index");
 
-  Family<Counter>& calls_started =
-      Counters(registry, "grpc_server_started_total", "RPCs begun");
+  Family<Counter>& calls_started = Counters(registry, "grpc_server_started_total", "RPCs begun");
   Family<Counter>& calls_handled =
       Counters(registry, "grpc_server_handled_total", "RPCs ended, by status code");
   Family<Histogram>& call_seconds =
@@ -130,6 +159,9 @@ struct ServerMetrics::Impl {
   Gauge& in_flight =
       Gauges(registry, "bitlm_requests_in_flight", "RPCs begun and not ended").Add({});
 
+  Gauge& engine_stalled = Gauges(registry, "bitlm_engine_stalled",
+                                 "1 while the engine has work and makes no progress, else 0")
+                              .Add({});
   Gauge& queue_tokens =
       Gauges(registry, "bitlm_queue_tokens", "Tokens of requests that wait or are computed")
           .Add({});
@@ -139,9 +171,8 @@ struct ServerMetrics::Impl {
   Counter& batches = Counters(registry, "bitlm_batches_total", "Batches executed").Add({});
   Histogram& batch_rows =
       Histograms(registry, "bitlm_batch_rows", "LSTM steps of a batch").Add({}, kRowBuckets);
-  Histogram& compute_seconds =
-      Histograms(registry, "bitlm_compute_duration_seconds", "Time to compute a batch")
-          .Add({}, kLatencyBuckets);
+  Family<Histogram>& compute_seconds = Histograms(registry, "bitlm_compute_duration_seconds",
+                                                  "Time to compute a batch, by kernel variant");
   Family<Counter>& cancelled =
       Counters(registry, "bitlm_requests_cancelled_total",
                "Requests that ended before they were computed, by what had been done: cancelled by "
@@ -159,6 +190,9 @@ struct ServerMetrics::Impl {
       Counters(registry, "bitlm_oov_tokens_total", "Scored tokens out of vocabulary");
   Family<Counter>& steps = Counters(registry, "bitlm_scoring_steps_total",
                                     "LSTM steps of scoring; shared prefixes cost one");
+  Family<Counter>& saved_steps =
+      Counters(registry, "bitlm_prefix_tree_saved_steps_total",
+               "LSTM steps that sentences of a request spared one another by common prefixes");
   Family<Counter>& contexts =
       Counters(registry, "bitlm_next_word_contexts_total", "Contexts answered with next words");
 
@@ -179,7 +213,27 @@ struct ServerMetrics::Impl {
       Counters(registry, "bitlm_state_cache_evictions_total", "States that made room for others")
           .Add({});
 
-  std::vector<std::unique_ptr<ModelMetrics>> models;
+  Mutex models_mutex;
+  std::map<std::pair<std::string, int64_t>, ModelSeries> models ABSL_GUARDED_BY(models_mutex);
+
+  void RemoveUser(const std::pair<std::string, int64_t>& key, Gauge* info) {
+    MutexLock lock(models_mutex);
+    ModelSeries& series = models.at(key);
+    if (info != series.info) model_info.Remove(info);  // The same version with another preset.
+    if (--series.users > 0) return;
+    model_info.Remove(series.info);
+    model_ready.Remove(series.ready);
+    model_load_seconds.Remove(series.load_seconds);
+    model_memory.Remove(series.weights);
+    model_memory.Remove(series.vocabulary);
+    sentences.Remove(series.sentences);
+    tokens.Remove(series.tokens);
+    oov_tokens.Remove(series.oov_tokens);
+    steps.Remove(series.steps);
+    saved_steps.Remove(series.saved_steps);
+    contexts.Remove(series.contexts);
+    models.erase(key);
+  }
 };
 
 ServerMetrics::ServerMetrics(std::string_view version, std::string_view cpu)
@@ -189,6 +243,10 @@ ServerMetrics::ServerMetrics(std::string_view version, std::string_view cpu)
        {RejectReason::kInvalid, RejectReason::kNotFound, RejectReason::kQueueFull,
         RejectReason::kDeadline, RejectReason::kDraining}) {
     impl_->rejected.Add({{"reason", ToLabel(reason)}});  // Present at 0, so that rates work.
+  }
+  for (ModelSwap swap :
+       {ModelSwap::kLoaded, ModelSwap::kReplaced, ModelSwap::kFailed, ModelSwap::kUnloaded}) {
+    impl_->model_swaps.Add({{"result", ToLabel(swap)}});
   }
 }
 
@@ -212,31 +270,60 @@ void ServerMetrics::OnRejected(RejectReason reason) {
   impl_->rejected.Add({{"reason", ToLabel(reason)}}).Increment();
 }
 
-ModelMetrics* ServerMetrics::AddModel(const ModelFacts& facts) {
+std::shared_ptr<ModelMetrics> ServerMetrics::AddModel(const ModelFacts& facts) {
   const Labels labels = ModelLabels(facts.name, facts.version);
   Labels info = labels;
   info["preset"] = facts.preset;
   info["device"] = facts.device;
-  impl_->model_info.Add(info).Set(1);
-  impl_->model_ready.Add(labels).Set(0);
-  impl_->model_load_seconds.Add(labels).Set(absl::ToDoubleSeconds(facts.load_time));
-  Labels weights = labels;
-  weights["kind"] = "weights";
-  impl_->model_memory.Add(weights).Set(static_cast<double>(facts.weight_bytes));
-  Labels vocabulary = labels;
-  vocabulary["kind"] = "vocabulary";
-  impl_->model_memory.Add(vocabulary).Set(static_cast<double>(facts.vocabulary_bytes));
-  impl_->models.push_back(std::make_unique<PrometheusModelMetrics>(
-      impl_->sentences.Add(labels), impl_->tokens.Add(labels), impl_->oov_tokens.Add(labels),
-      impl_->steps.Add(labels), impl_->contexts.Add(labels)));
-  return impl_->models.back().get();
+  const auto with_kind = [&labels](const char* kind) {
+    Labels with = labels;
+    with["kind"] = kind;
+    return with;
+  };
+  const std::pair<std::string, int64_t> key = {facts.name, facts.version};
+  MutexLock lock(impl_->models_mutex);
+  ModelSeries& series = impl_->models[key];
+  ++series.users;
+  series.info = &impl_->model_info.Add(info);
+  series.info->Set(1);
+  series.ready = &impl_->model_ready.Add(labels);
+  series.load_seconds = &impl_->model_load_seconds.Add(labels);
+  series.load_seconds->Set(absl::ToDoubleSeconds(facts.load_time));
+  series.weights = &impl_->model_memory.Add(with_kind("weights"));
+  series.weights->Set(static_cast<double>(facts.weight_bytes));
+  series.vocabulary = &impl_->model_memory.Add(with_kind("vocabulary"));
+  series.vocabulary->Set(static_cast<double>(facts.vocabulary_bytes));
+  series.compute_seconds = &impl_->compute_seconds.Add({{"kernel", facts.device}}, kLatencyBuckets);
+  series.sentences = &impl_->sentences.Add(labels);
+  series.tokens = &impl_->tokens.Add(labels);
+  series.oov_tokens = &impl_->oov_tokens.Add(labels);
+  series.steps = &impl_->steps.Add(labels);
+  series.saved_steps = &impl_->saved_steps.Add(labels);
+  series.contexts = &impl_->contexts.Add(labels);
+  return {new PrometheusModelMetrics(series),
+          [impl = impl_.get(), key, own_info = series.info](PrometheusModelMetrics* metrics) {
+            delete metrics;
+            impl->RemoveUser(key, own_info);
+          }};
 }
 
 void ServerMetrics::SetModelReady(const std::string& name, int64_t version, bool ready) {
-  impl_->model_ready.Add(ModelLabels(name, version)).Set(ready ? 1 : 0);
+  MutexLock lock(impl_->models_mutex);
+  const auto series = impl_->models.find({name, version});
+  if (series != impl_->models.end()) series->second.ready->Set(ready ? 1 : 0);
 }
 
-void ServerMetrics::OnModelLoadFailed() { impl_->model_load_failures.Increment(); }
+void ServerMetrics::SetModelFailed(const std::string& name, int64_t version, bool failed) {
+  Gauge& gauge = impl_->model_failed.Add(ModelLabels(name, version));
+  gauge.Set(1);
+  if (!failed) impl_->model_failed.Remove(&gauge);
+}
+
+void ServerMetrics::OnModelSwap(ModelSwap swap) {
+  impl_->model_swaps.Add({{"result", ToLabel(swap)}}).Increment();
+}
+
+void ServerMetrics::SetEngineStalled(bool stalled) { impl_->engine_stalled.Set(stalled ? 1 : 0); }
 
 void ServerMetrics::OnQueueTokens(int64_t tokens) {
   impl_->queue_tokens.Set(static_cast<double>(tokens));
@@ -248,10 +335,6 @@ void ServerMetrics::OnBatch(int64_t rows, const std::vector<absl::Duration>& fir
   for (absl::Duration wait : first_waits) {
     impl_->queue_wait.Observe(absl::ToDoubleSeconds(wait));
   }
-}
-
-void ServerMetrics::OnExecuted(absl::Duration compute_time) {
-  impl_->compute_seconds.Observe(absl::ToDoubleSeconds(compute_time));
 }
 
 void ServerMetrics::OnGivenUp(int64_t steps) {

@@ -21,6 +21,8 @@ namespace bitlm {
 class ModelMetrics {
  public:
   virtual ~ModelMetrics() = default;
+  // A batch of the model's steps was computed.
+  virtual void OnComputed(absl::Duration time) = 0;
   // Sentences were scored: `tokens` log-probabilities of which `oov_tokens` were of words out of
   // vocabulary, from `steps` LSTM steps.
   virtual void OnScored(int64_t sentences, int64_t tokens, int64_t oov_tokens, int64_t steps) = 0;
@@ -39,6 +41,9 @@ struct ModelFacts {
   absl::Duration load_time;
 };
 
+// What became of a version that was to be swapped in or out.
+enum class ModelSwap { kLoaded, kReplaced, kFailed, kUnloaded };
+
 // Why a request was refused before it was computed.
 enum class RejectReason { kInvalid, kNotFound, kQueueFull, kDeadline, kDraining };
 
@@ -56,16 +61,19 @@ class ServerMetrics : public BatchObserver {
                      absl::Duration duration);
   void OnRejected(RejectReason reason);
 
-  // Registers a model; the result lives as long as this.
-  ModelMetrics* AddModel(const ModelFacts& facts);
-  // Whether a model takes requests.
+  // Registers a model; its metrics go with the last user of the result. A model may be registered
+  // again while another one of its name and version is still in use.
+  std::shared_ptr<ModelMetrics> AddModel(const ModelFacts& facts);
+  // Whether a model takes requests; of one that is registered.
   void SetModelReady(const std::string& name, int64_t version, bool ready);
-  // A model of the repository could not be loaded.
-  void OnModelLoadFailed();
+  // Whether the repository has a version that could not be loaded.
+  void SetModelFailed(const std::string& name, int64_t version, bool failed);
+  void OnModelSwap(ModelSwap swap);
+  // Whether the engine has work and makes no progress.
+  void SetEngineStalled(bool stalled);
 
   void OnQueueTokens(int64_t tokens) override;
   void OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) override;
-  void OnExecuted(absl::Duration compute_time) override;
   void OnGivenUp(int64_t steps) override;
 
   // What the state cache has done so far; for the next Expose.

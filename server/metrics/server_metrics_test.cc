@@ -10,17 +10,18 @@ namespace bitlm {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST(ServerMetricsTest, ExposesTheCatalogue) {
   ServerMetrics metrics("1.2.3", "avx2_fma");
-  ModelMetrics* model = metrics.AddModel({.name = "english",
-                                          .version = 2,
-                                          .preset = "bllm",
-                                          .device = "cpu:portable",
-                                          .weight_bytes = 3000000,
-                                          .vocabulary_bytes = 400,
-                                          .load_time = absl::Milliseconds(250)});
+  std::shared_ptr<ModelMetrics> model = metrics.AddModel({.name = "english",
+                                                          .version = 2,
+                                                          .preset = "bllm",
+                                                          .device = "cpu:portable",
+                                                          .weight_bytes = 3000000,
+                                                          .vocabulary_bytes = 400,
+                                                          .load_time = absl::Milliseconds(250)});
   metrics.SetModelReady("english", 2, true);
   model->OnScored(3, 20, 2, 15);
   model->OnNextWords(4);
@@ -28,9 +29,14 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
   metrics.OnCallStarted("bitlm.v1.ModelService", "ListModels");
   metrics.OnCallHandled("bitlm.v1.ModelService", "ListModels", "OK", absl::Milliseconds(3));
   metrics.OnRejected(RejectReason::kQueueFull);
+  metrics.SetModelFailed("broken", 1, true);
+  metrics.SetModelFailed("mended", 1, true);
+  metrics.SetModelFailed("mended", 1, false);
+  metrics.OnModelSwap(ModelSwap::kReplaced);
+  metrics.SetEngineStalled(true);
   metrics.OnQueueTokens(77);
   metrics.OnBatch(100, {absl::Milliseconds(1)});
-  metrics.OnExecuted(absl::Milliseconds(30));
+  model->OnComputed(absl::Milliseconds(30));
   metrics.OnGivenUp(0);
   metrics.OnGivenUp(5);
   for (const size_t bytes : {size_t{10}, size_t{4000}}) {  // Counters go on from what they had.
@@ -42,6 +48,7 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
                           .bytes = bytes});
   }
   const std::string text = metrics.Expose();
+  EXPECT_THAT(text, Not(HasSubstr("mended")));
   for (const char* line :
        {"bitlm_build_info{cpu=\"avx2_fma\",version=\"1.2.3\"} 1",
         "bitlm_model_ready{model=\"english\",version=\"2\"} 1",
@@ -68,7 +75,11 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
         "bitlm_requests_cancelled_total{stage=\"queued\"} 1",
         "bitlm_requests_cancelled_total{stage=\"running\"} 1",
         "bitlm_wasted_steps_total 5",
-        "bitlm_compute_duration_seconds_count 1",
+        "bitlm_compute_duration_seconds_count{kernel=\"cpu:portable\"} 1",
+        "bitlm_prefix_tree_saved_steps_total{model=\"english\",version=\"2\"} 5",
+        "bitlm_model_failed{model=\"broken\",version=\"1\"} 1",
+        "bitlm_model_swaps_total{result=\"replaced\"} 1",
+        "bitlm_engine_stalled 1",
         "bitlm_queue_wait_seconds_count 1",
         "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ListModels\","
         "grpc_service=\"bitlm.v1.ModelService\",grpc_type=\"unary\"} 1",
@@ -94,6 +105,29 @@ std::string Ask(int port, const std::string& request) {
   }
   mg_close_connection(connection);
   return answer;
+}
+
+TEST(ServerMetricsTest, AModelsSeriesGoWithItsLastUser) {
+  ServerMetrics metrics("1", "cpu");
+  ModelFacts facts;
+  facts.name = "english";
+  facts.version = 2;
+  facts.preset = "bllm";
+  std::shared_ptr<ModelMetrics> old = metrics.AddModel(facts);
+  facts.preset = "belm";  // The version's files were replaced.
+  std::shared_ptr<ModelMetrics> replaced = metrics.AddModel(facts);
+  old->OnNextWords(1);
+  replaced->OnNextWords(2);
+  const char kContexts[] = "bitlm_next_word_contexts_total{model=\"english\",version=\"2\"} 3";
+  EXPECT_THAT(metrics.Expose(), HasSubstr(kContexts));
+  old.reset();
+  EXPECT_THAT(metrics.Expose(), HasSubstr(kContexts));
+  EXPECT_THAT(metrics.Expose(), HasSubstr("preset=\"belm\""));
+  EXPECT_THAT(metrics.Expose(), Not(HasSubstr("preset=\"bllm\"")));
+  replaced.reset();
+  EXPECT_THAT(metrics.Expose(), Not(HasSubstr("english")));
+  metrics.SetModelReady("english", 2, false);  // Nothing comes back.
+  EXPECT_THAT(metrics.Expose(), Not(HasSubstr("english")));
 }
 
 TEST(HttpServerTest, ServesItsPathsAndNothingElse) {

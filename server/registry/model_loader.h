@@ -1,11 +1,11 @@
-// Loads every model of a repository.
+// From a directory of the repository to a model that answers.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/model/model_repository.h"
@@ -20,16 +20,16 @@ struct LoadedModel {
   absl::Duration load_time;
 };
 
-struct LoadResult {
-  std::vector<LoadedModel> loaded;
-  // Models that could not be loaded, and why.
-  std::vector<std::pair<ModelLocation, absl::Status>> failed;
-  // Version directories without config.json.
-  std::vector<std::string> skipped;
-};
+// Reads the files of a model into memory, proves them, reproduces the golden scores and computes a
+// first answer. Errors: those of LoadLanguageModel; FAILED_PRECONDITION for a sound model that the
+// server has no call for.
+absl::StatusOr<LoadedModel> LoadModel(const ModelLocation& location);
 
-// Loads all versions of all models of `repository`: reads, proves, and reproduces the golden
-// scores. Errors: NOT_FOUND when `repository` is not a directory or holds no model.
-absl::StatusOr<LoadResult> LoadRepository(const std::string& repository);
+// What tells one state of a model's directory from another without reading the files: their names,
+// inodes, sizes and times of change. Empty when it cannot be read.
+std::string Fingerprint(const std::string& directory);
+
+// `status` without the path of the model's directory: clients and metrics see it.
+absl::Status WithoutPaths(const absl::Status& status, const std::string& directory);
 
 }  // namespace bitlm

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "server/service/model_selector.h"
 #include "server/service/next_words_request.h"
 #include "server/service/request_parser.h"
 #include "server/service/score_request.h"
@@ -58,7 +59,7 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
   v1::ScoreSentencesRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
-                         registry_->Find(request.model(), request.model_version()));
+                         registry_->Find(Selector(request)));
   BITLM_ASSIGN_OR_RETURN(const ScoreOptions options,
                          ReadScoreOptions(request.options(), model->model->config()));
   BITLM_ASSIGN_OR_RETURN(std::vector<TokenizedSentence> sentences,
@@ -84,7 +85,7 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
   v1::NextWordsRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
-                         registry_->Find(request.model(), request.model_version()));
+                         registry_->Find(Selector(request)));
   BITLM_ASSIGN_OR_RETURN(NextWordsQuery query, ReadNextWordsQuery(request, *model, limits_));
 
   auto task = std::make_shared<NextWordsTask>(

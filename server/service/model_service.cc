@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/base/status.h"
+#include "server/service/model_selector.h"
 #include "server/service/request_parser.h"
 
 namespace bitlm {
@@ -70,6 +71,7 @@ v1::ModelSummary ModelService::Summarize(const ServedModel& model) const {
   summary.set_vocabulary_size(model.model->config().vocabulary_size);
   summary.set_weight_bytes(model.model->weight_bytes());
   summary.set_vocabulary_bytes(model.vocabulary_bytes());
+  for (const std::string& label : registry_->Labels(model)) summary.add_labels(label);
   return summary;
 }
 
@@ -85,6 +87,12 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
   }
   v1::ListModelsResponse answer;
   for (const auto& model : registry_->List()) *answer.add_models() = Summarize(*model);
+  for (const ModelFailure& failure : registry_->Failures()) {
+    v1::ModelFailure* out = answer.add_failures();
+    out->set_name(failure.name);
+    out->set_version(failure.version);
+    out->set_reason(std::string(failure.reason.message()));
+  }
   call->Succeed(answer);
   return call;
 }
@@ -98,7 +106,7 @@ grpc::ServerUnaryReactor* ModelService::DescribeModel(grpc::CallbackServerContex
     v1::DescribeModelRequest message;
     BITLM_RETURN_IF_ERROR(ParseRequest(*request, &message));
     BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
-                           registry_->Find(message.model(), message.model_version()));
+                           registry_->Find(Selector(message)));
     v1::DescribeModelResponse answer;
     *answer.mutable_summary() = Summarize(*model);
     *answer.mutable_config() = MakeConfig(model->model->config());

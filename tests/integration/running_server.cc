@@ -17,8 +17,11 @@ RunningServer::RunningServer(const std::string& repository, const std::vector<st
   // The file appears whole, when the server is ready.
   for (int i = 0; i < 6000; ++i) {
     std::ifstream file(port_file());
-    std::string grpc, http;
-    if (file >> grpc >> grpc_port_ >> http >> http_port_) return;
+    std::string grpc, http, admin;
+    if (file >> grpc >> grpc_port_ >> http >> http_port_) {
+      file >> admin >> admin_port_;
+      return;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   process_->Signal(9);

@@ -18,6 +18,8 @@ class RunningServer {
 
   int grpc_port() const { return grpc_port_; }
   int http_port() const { return http_port_; }
+  // With --admin-address among the flags.
+  std::string admin_target() const { return "127.0.0.1:" + std::to_string(admin_port_); }
   std::string target() const { return "127.0.0.1:" + std::to_string(grpc_port_); }
   std::string port_file() const { return directory_.Path("ports"); }
   Process& process() { return *process_; }
@@ -27,6 +29,7 @@ class RunningServer {
   std::unique_ptr<Process> process_;
   int grpc_port_ = 0;
   int http_port_ = 0;
+  int admin_port_ = 0;
 };
 
 }  // namespace bitlm

@@ -6,6 +6,7 @@
 #include <map>
 #include <thread>
 
+#include "absl/strings/str_join.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/client_unary_call.h"
@@ -206,10 +207,19 @@ class ManualCall {
     call_->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
     EXPECT_TRUE(Wait());
   }
-  void Receive() {
+  grpc::ByteBuffer Receive() {
     grpc::ByteBuffer response;
     call_->Read(&response, nullptr);
     EXPECT_TRUE(Wait());
+    return response;
+  }
+  grpc::health::v1::HealthCheckResponse::ServingStatus ReceiveHealth() {
+    const grpc::ByteBuffer buffer = Receive();
+    grpc::Slice slice;
+    grpc::health::v1::HealthCheckResponse response;
+    EXPECT_TRUE(buffer.DumpToSingleSlice(&slice).ok());
+    EXPECT_TRUE(response.ParseFromArray(slice.begin(), static_cast<int>(slice.size())));
+    return response.status();
   }
 
  private:
@@ -265,6 +275,33 @@ TEST_F(ServerLoadTest, HealthKnowsServerServicesAndModels) {
     EXPECT_TRUE(status.ok()) << service << ": " << status.error_message();
     EXPECT_EQ(response.status(), grpc::health::v1::HealthCheckResponse::SERVING);
   }
+}
+
+TEST_F(ServerLoadTest, AHangingEngineIsSeenAndABusyOneIsNot) {
+  config_.stall_timeout_ms = 300;
+  StartServer();
+  ManualCall watch(channel_, "/grpc.health.v1.Health/Watch");
+  watch.Send(grpc::health::v1::HealthCheckRequest());
+  EXPECT_EQ(watch.ReceiveHealth(), grpc::health::v1::HealthCheckResponse::SERVING);
+  gate_->Close();
+  auto running = ScoreInBackground({"w1"});
+  EXPECT_EQ(watch.ReceiveHealth(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  EXPECT_THAT(HttpGet(server_->http_port(), "/healthz"), HasSubstr("503"));
+  EXPECT_THAT(HttpGet(server_->http_port(), "/readyz"), HasSubstr("503"));
+  ExpectMetric("bitlm_engine_stalled 1");
+  ExpectMetric("bitlm_model_ready{model=\"tiny\",version=\"2\"} 0");
+  gate_->Open();
+  EXPECT_TRUE(running.get().ok());
+  EXPECT_EQ(watch.ReceiveHealth(), grpc::health::v1::HealthCheckResponse::SERVING);
+  EXPECT_THAT(HttpGet(server_->http_port(), "/healthz"), HasSubstr("200"));
+  ExpectMetric("bitlm_engine_stalled 0");
+  // Much longer than the timeout, in batches that each are short.
+  const std::string long_sentence = absl::StrJoin(std::vector<std::string>(4000, "w1"), " ");
+  const absl::Time start = absl::Now();
+  do {
+    EXPECT_TRUE(Score(Sentences({long_sentence})).first.ok());
+    EXPECT_THAT(HttpGet(server_->http_port(), "/healthz"), HasSubstr("200"));
+  } while (absl::Now() - start < absl::Milliseconds(2 * config_.stall_timeout_ms));
 }
 
 TEST_F(ServerLoadTest, MetricsFollowTheRequests) {
