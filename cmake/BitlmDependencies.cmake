@@ -2,7 +2,7 @@
 find_package(Threads REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
-find_package(OpenSSL REQUIRED)  # libcrypto: SHA-256 of model files
+find_package(OpenSSL REQUIRED)  # libcrypto: SHA-256 of model files, certificates
 find_package(ZLIB REQUIRED)     # reading .gz corpora
 
 if(BITLM_SERVER OR BITLM_TRAINER OR BITLM_BENCH)

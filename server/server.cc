@@ -17,17 +17,10 @@
 #include "engine/base/status.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
-#include "grpcpp/security/server_credentials.h"
-#include "grpcpp/server_builder.h"
 
 namespace bitlm {
 namespace {
 
-// Calls that one connection may have at a time; gRPC's clients keep further ones back.
-constexpr int kMaxConcurrentStreams = 1024;
-// How long the calls of a connection that is too old may take to end: longer than any that this
-// server computes.
-constexpr int kConnectionAgeGraceMs = 600000;
 // How long Stop waits for what is neither queued nor computed: streams, calls that were refused.
 constexpr absl::Duration kCloseTimeout = absl::Seconds(1);
 
@@ -49,11 +42,6 @@ ModelManagerOptions ModelOptions(const ServerConfig& config) {
           .names = absl::StrSplit(config.load_models, ',', absl::SkipEmpty())};
 }
 
-std::string HostPort(const std::string& address, int port) {
-  const bool ipv6 = address.find(':') != std::string::npos;
-  return ipv6 ? absl::StrCat("[", address, "]:", port) : absl::StrCat(address, ":", port);
-}
-
 }  // namespace
 
 Server::Server(const ServerConfig& config)
@@ -61,7 +49,8 @@ Server::Server(const ServerConfig& config)
       threads_(Threads(config.threads)),
       metrics_(BITLM_VERSION, cpu::Describe(cpu::Usable())),
       pool_(threads_),
-      state_cache_(static_cast<size_t>(config.state_cache_mib) << 20) {
+      state_cache_(static_cast<size_t>(config.state_cache_mib) << 20),
+      request_log_(config.log_requests) {
   const BatchQueueOptions options = {
       .max_queue_tokens = config.max_queue_tokens,
       .max_batch_rows = config.max_batch_rows,
@@ -185,36 +174,31 @@ absl::Status Server::ProveEngine() {
 absl::Status Server::StartGrpc() {
   BITLM_RETURN_IF_ERROR(ProveEngine());
   grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  const CallEnvironment environment = {
-      .scheduler = scheduler_.get(), .metrics = &metrics_, .pending = &pending_};
+  BITLM_ASSIGN_OR_RETURN(
+      security_, SecurityFiles::Open(ListenerOptions().tls, config_.auth_token_file,
+                                     absl::Seconds(config_.tls_reload_interval_s), &metrics_));
+  // Reflection checks no tokens, so it is off where there are some.
+  if (security_->tokens() == nullptr) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (!config_.tls_cert_file.empty()) {
+    spdlog::info("TLS is on{}", config_.tls_client_ca_file.empty() ? "" : ", for clients too");
+  } else if (!IsLoopback(config_.grpc_address)) {
+    spdlog::warn("gRPC listens on {} without TLS{}: whoever reaches it can read and call",
+                 config_.grpc_address, security_->tokens() == nullptr ? " and without tokens" : "");
+  }
+  const CallEnvironment environment = {.scheduler = scheduler_.get(),
+                                       .metrics = &metrics_,
+                                       .pending = &pending_,
+                                       .log = &request_log_,
+                                       .tokens = security_->tokens()};
   language_model_service_ =
       std::make_unique<LanguageModelService>(&registry_, config_.limits, environment);
   model_service_ = std::make_unique<ModelService>(&registry_, config_, environment);
 
-  const std::string target = HostPort(config_.grpc_address, config_.grpc_port);
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &grpc_port_);
-  // Otherwise a second server on the same port starts, and silently shares it.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
-  if (config_.max_connection_age_s > 0) {
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                               static_cast<int>(config_.max_connection_age_s * 1000));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kConnectionAgeGraceMs);
-  }
-  builder.SetMaxReceiveMessageSize(static_cast<int>(config_.limits.max_message_bytes));
-  builder.SetMaxSendMessageSize(-1);
-  builder.RegisterService(language_model_service_.get());
-  builder.RegisterService(model_service_.get());
-  grpc_ = builder.BuildAndStart();
-  if (grpc_ == nullptr || grpc_port_ == 0) {
-    grpc_.reset();
-    return absl::UnavailableError(absl::StrFormat(
-        "--grpc-address, --grpc-port: cannot listen on %s; is another server running? Port 0 takes "
-        "a free one",
-        target));
-  }
+  BITLM_ASSIGN_OR_RETURN(
+      GrpcListener listener,
+      Listen(ListenerOptions(), {language_model_service_.get(), model_service_.get()}));
+  grpc_ = std::move(listener.server);
+  grpc_port_ = listener.port;
   health_->SetOpen(true);
   health_->Attach(
       [service = grpc_->GetHealthCheckService()](const std::string& name, bool serving) {
@@ -229,26 +213,40 @@ absl::Status Server::StartGrpc() {
   return absl::OkStatus();
 }
 
+GrpcListenerOptions Server::ListenerOptions() const {
+  return {.address = config_.grpc_address,
+          .port = config_.grpc_port,
+          .flags = "--grpc-address, --grpc-port",
+          .tls = {.certificate = config_.tls_cert_file,
+                  .key = config_.tls_key_file,
+                  .client_ca = config_.tls_client_ca_file},
+          .tls_reload_interval = absl::Seconds(config_.tls_reload_interval_s),
+          .tokens = !config_.auth_token_file.empty(),
+          .connections = config_.connections,
+          .max_message_bytes = config_.limits.max_message_bytes};
+}
+
 absl::Status Server::StartAdmin() {
   if (config_.admin_address.empty()) return absl::OkStatus();
-  admin_service_ = std::make_unique<AdminService>(
-      models_.get(), &registry_, [this](bool draining) { return SetDraining(draining); });
-  const std::string target = HostPort(config_.admin_address, config_.admin_port);
-  grpc::ServerBuilder builder;
-  builder.AddListeningPort(target, grpc::InsecureServerCredentials(), &admin_port_);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.RegisterService(admin_service_.get());
-  admin_ = builder.BuildAndStart();
-  if (admin_ == nullptr || admin_port_ == 0) {
-    admin_.reset();
-    return absl::UnavailableError(
-        absl::StrFormat("--admin-address, --admin-port: cannot listen on %s", target));
-  }
+  admin_service_ =
+      std::make_unique<AdminService>(models_.get(), &registry_, security_->tokens(),
+                                     [this](bool draining) { return SetDraining(draining); });
+  GrpcListenerOptions options = ListenerOptions();
+  options.address = config_.admin_address;
+  options.port = config_.admin_port;
+  options.flags = "--admin-address, --admin-port";
+  options.tls = {};  // It does not leave the machine.
+  BITLM_ASSIGN_OR_RETURN(GrpcListener listener, Listen(options, {admin_service_.get()}));
+  admin_ = std::move(listener.server);
+  admin_port_ = listener.port;
   spdlog::info("admin service on {}", HostPort(config_.admin_address, admin_port_));
   return absl::OkStatus();
 }
 
-void Server::Reload() { models_->ReloadSoon(); }
+void Server::Reload() {
+  security_->ReloadSoon();
+  models_->ReloadSoon();
+}
 
 int64_t Server::SetDraining(bool draining) {
   if (draining) {

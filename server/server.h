@@ -18,9 +18,12 @@
 #include "server/registry/model_manager.h"
 #include "server/registry/model_registry.h"
 #include "server/service/admin_service.h"
+#include "server/service/grpc_listener.h"
 #include "server/service/language_model_service.h"
 #include "server/service/model_service.h"
 #include "server/service/pending_answers.h"
+#include "server/service/request_log.h"
+#include "server/service/security_files.h"
 
 namespace bitlm {
 
@@ -43,8 +46,8 @@ class Server {
   int admin_port() const { return admin_port_; }
   int http_port() const { return http_->port(); }
 
-  // Reads again what can change on disk: the models, unless the control mode is none. Does not
-  // wait.
+  // Reads again what can change on disk: certificates, tokens, and the models unless the control
+  // mode is none. Does not wait.
   void Reload();
 
   // Turns clients away, then ends what they have begun: health NOT_SERVING and /readyz 503; after
@@ -58,6 +61,7 @@ class Server {
   absl::Status StartHttp();
   absl::Status LoadModels();
   absl::Status StartGrpc();
+  GrpcListenerOptions ListenerOptions() const;
   absl::Status StartAdmin();
   // The server's hand for the model manager: counts a loaded model and makes it answer.
   std::shared_ptr<const ServedModel> Serve(LoadedModel loaded);
@@ -78,6 +82,8 @@ class Server {
   std::unique_ptr<BatchScheduler> scheduler_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<ModelManager> models_;
+  std::unique_ptr<SecurityFiles> security_;
+  RequestLog request_log_;
   std::unique_ptr<LanguageModelService> language_model_service_;
   std::unique_ptr<ModelService> model_service_;
   std::unique_ptr<grpc::Server> grpc_;

@@ -50,8 +50,9 @@ absl::StatusOr<std::string> Run(const client::AdminClient& client,
 
 }  // namespace
 
-absl::Status RunAdmin(const AdminArguments& arguments, absl::Duration timeout) {
-  const client::AdminClient client(arguments.target, timeout);
+absl::Status RunAdmin(const Connection& connection, const AdminArguments& arguments) {
+  const client::AdminClient client(arguments.target, connection.options.credentials.token,
+                                   connection.options.timeout);
   const absl::StatusOr<std::string> text = Run(client, arguments);
   if (absl::IsUnavailable(text.status())) {
     return absl::UnavailableError(absl::StrCat(

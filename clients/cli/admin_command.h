@@ -7,6 +7,6 @@
 namespace bitlm::cli {
 
 // Carries one command out, and says on standard output what came of it.
-absl::Status RunAdmin(const AdminArguments& arguments, absl::Duration timeout);
+absl::Status RunAdmin(const Connection& connection, const AdminArguments& arguments);
 
 }  // namespace bitlm::cli

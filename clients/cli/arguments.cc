@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <exception>
 #include <map>
 #include <string_view>
@@ -172,7 +173,10 @@ void Unmask(Arguments& arguments) {
   for (std::string* value :
        {&arguments.score.file, &arguments.score.options.model, &arguments.score.options.model_label,
         &arguments.next.options.model, &arguments.next.options.model_label, &arguments.admin.target,
-        &arguments.admin.model, &arguments.admin.log_level, &arguments.connection.options.target}) {
+        &arguments.admin.model, &arguments.admin.log_level,
+        &arguments.connection.options.credentials.ca_file,
+        &arguments.connection.options.credentials.certificate_file,
+        &arguments.connection.options.credentials.key_file, &arguments.connection.options.target}) {
     Unmask(*value);
   }
 }
@@ -202,6 +206,21 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
       ->check(CLI::Range(0.001, 86400.0))
       ->capture_default_str();
 
+  client::Credentials& credentials = result.connection.options.credentials;
+  app.add_flag("--tls", credentials.tls,
+               "The server has TLS; the system's certificates are trusted")
+      ->envname("BITLM_TLS");
+  app.add_option("--tls-ca-file", credentials.ca_file, "Trust these certificates instead, PEM")
+      ->envname("BITLM_TLS_CA_FILE");
+  app.add_option("--tls-cert-file", credentials.certificate_file,
+                 "Certificate of this client, PEM, for servers that want one")
+      ->envname("BITLM_TLS_CERT_FILE");
+  app.add_option("--tls-key-file", credentials.key_file, "Its private key, PEM")
+      ->envname("BITLM_TLS_KEY_FILE");
+  // Not a flag: other users of the machine see those.
+  app.footer("A bearer token, for servers that want one, comes from the environment: BITLM_TOKEN.");
+  if (const char* token = std::getenv("BITLM_TOKEN"); token != nullptr) credentials.token = token;
+
   bool score_no_begin = false, score_no_end = false, next_no_end = false, no_header = false;
   CLI::App* score = AddScore(app, result.score, score_no_begin, score_no_end, no_header);
   CLI::App* next = AddNext(app, result.next, next_no_end);
@@ -227,6 +246,8 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
     return absl::InvalidArgumentError("sentences and --file exclude each other");
   }
   result.connection.options.timeout = absl::Seconds(timeout_seconds);
+  credentials.tls =
+      credentials.tls || !credentials.ca_file.empty() || !credentials.certificate_file.empty();
   result.score.options.begin_of_sentence = !score_no_begin;
   result.score.options.end_of_sentence = !score_no_end;
   result.score.header = !no_header;

@@ -22,7 +22,7 @@ absl::Status Run(const Arguments& arguments) {
     case Command::kModels:
       return RunModels(arguments.connection, arguments.models);
     case Command::kAdmin:
-      return RunAdmin(arguments.admin, arguments.connection.options.timeout);
+      return RunAdmin(arguments.connection, arguments.admin);
     case Command::kPrint:
       std::fputs(arguments.output.c_str(), stdout);
       return absl::OkStatus();

@@ -5,24 +5,25 @@
 
 #include "absl/strings/str_cat.h"
 #include "bitlm/v1/admin_service.grpc.pb.h"
+#include "clients/cpp/connection.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 
 namespace bitlm::client {
 
 struct AdminClient::Impl {
-  Impl(const std::string& server, absl::Duration call_timeout)
+  Impl(const std::string& server, const std::string& token, absl::Duration call_timeout)
       : target(server),
         timeout(call_timeout),
-        stub(v1::AdminService::NewStub(
-            grpc::CreateChannel(server, grpc::InsecureChannelCredentials()))) {}
+        stub(v1::AdminService::NewStub(Connect(server, {}, {}).channel)) {
+    credentials.token = token;
+  }
 
   template <typename Request, typename Response>
   absl::Status Call(grpc::Status (v1::AdminService::Stub::*method)(grpc::ClientContext*,
                                                                    const Request&, Response*),
                     const Request& request, Response* response) const {
     grpc::ClientContext context;
+    Authorize(credentials, &context);
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(timeout));
     const grpc::Status status = (stub.get()->*method)(&context, request, response);
     if (status.ok()) return absl::OkStatus();
@@ -35,11 +36,13 @@ struct AdminClient::Impl {
 
   const std::string target;
   const absl::Duration timeout;
+  Credentials credentials;
   const std::unique_ptr<v1::AdminService::Stub> stub;
 };
 
-AdminClient::AdminClient(const std::string& target, absl::Duration timeout)
-    : impl_(std::make_unique<Impl>(target, timeout)) {}
+AdminClient::AdminClient(const std::string& target, const std::string& token,
+                         absl::Duration timeout)
+    : impl_(std::make_unique<Impl>(target, token, timeout)) {}
 AdminClient::~AdminClient() = default;
 
 absl::Status AdminClient::Load(const std::string& model, int64_t version) const {

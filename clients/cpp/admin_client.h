@@ -16,8 +16,9 @@ namespace bitlm::client {
 // Nothing is retried. Thread-safe.
 class AdminClient {
  public:
-  // `target`: the server's admin address, "host:port". Connects when first used.
-  AdminClient(const std::string& target, absl::Duration timeout);
+  // `target`: the server's admin address, "host:port"; `token`: a bearer token, empty: none.
+  // Connects when first used.
+  AdminClient(const std::string& target, const std::string& token, absl::Duration timeout);
   ~AdminClient();
 
   // `version` 0: the highest ones, as the server's --latest-versions says.

@@ -7,10 +7,9 @@
 #include "absl/strings/string_view.h"
 #include "bitlm/v1/language_model_service.grpc.pb.h"
 #include "bitlm/v1/model_service.grpc.pb.h"
+#include "clients/cpp/connection.h"
 #include "clients/cpp/utf8.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace bitlm::client {
@@ -38,12 +37,12 @@ constexpr char kServiceConfig[] = R"({
 // server's default limit: over it RESOURCE_EXHAUSTED mostly means just that, and is final.
 constexpr int kRetryBufferBytes = 4 << 20;
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& target) {
+grpc::ChannelArguments Arguments() {
   grpc::ChannelArguments arguments;
   arguments.SetServiceConfigJSON(kServiceConfig);
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt(GRPC_ARG_PER_RPC_RETRY_BUFFER_SIZE, kRetryBufferBytes);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return arguments;
 }
 
 v1::OovPolicy ToProto(OovPolicy policy) {
@@ -127,16 +126,18 @@ absl::Status CheckUtf8(const std::string& field, const std::vector<std::string>&
 struct Client::Impl {
   explicit Impl(const ClientOptions& client_options)
       : options(client_options),
-        channel(Connect(client_options.target)),
-        language_models(v1::LanguageModelService::NewStub(channel)),
-        models(v1::ModelService::NewStub(channel)) {}
+        connection(Connect(client_options.target, client_options.credentials, Arguments())),
+        language_models(v1::LanguageModelService::NewStub(connection.channel)),
+        models(v1::ModelService::NewStub(connection.channel)) {}
 
   // Calls `method` of `stub` with the deadline of now.
   template <typename Stub, typename Request, typename Response>
   absl::Status Call(Stub& stub,
                     grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     const Request& request, Response* response) const {
+    if (!connection.status.ok()) return connection.status;
     grpc::ClientContext context;
+    Authorize(options.credentials, &context);
     context.set_deadline(std::chrono::system_clock::now() +
                          absl::ToChronoMicroseconds(options.timeout));
     const grpc::Status status = (stub.*method)(&context, request, response);
@@ -154,7 +155,7 @@ struct Client::Impl {
   }
 
   const ClientOptions options;
-  const std::shared_ptr<grpc::Channel> channel;
+  const Connection connection;
   const std::unique_ptr<v1::LanguageModelService::Stub> language_models;
   const std::unique_ptr<v1::ModelService::Stub> models;
 };

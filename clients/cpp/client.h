@@ -13,12 +13,22 @@
 
 namespace bitlm::client {
 
+// How a client shows itself to a server, and knows the server.
+struct Credentials {
+  bool tls = false;
+  std::string ca_file;           // PEM; empty: the system's.
+  std::string certificate_file;  // The client's, PEM; with key_file, for servers that want one.
+  std::string key_file;
+  std::string token;  // A bearer token; empty: none.
+};
+
 struct ClientOptions {
   // Where the server listens: "host:port", "dns:///name:port" (all its addresses, in turn), or
   // "ipv4:10.0.0.1:50051,10.0.0.2:50051".
   std::string target = "127.0.0.1:50051";
   // Of each call, retries included. At least 1 ms.
   absl::Duration timeout = absl::Seconds(60);
+  Credentials credentials = {};
 };
 
 // How out-of-vocabulary (OOV) words count.
@@ -114,7 +124,7 @@ struct ModelSummary {
 // "sentences[3]: ..."; UNAVAILABLE with the target when no server answers.
 class Client {
  public:
-  // Connects when first used.
+  // Connects when first used; files that cannot be read are errors of the calls.
   explicit Client(const ClientOptions& options = {});
   ~Client();
 

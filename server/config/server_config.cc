@@ -58,8 +58,6 @@ class Flags {
         "Loopback address of the admin service; empty: there is none");
     Add("admin-port", config.admin_port, "Port of the admin service; 0 takes a free one", 0, 65535);
     Add("port-file", config.port_file, "File that gets the ports in use, once the server is ready");
-    Add("max-connection-age-s", config.max_connection_age_s,
-        "Age at which a gRPC connection is closed, its calls ended; 0: never", 0, 86400);
     Group("Computing");
     Add("threads", config.threads, "Threads that compute; 0: one per core", 0, 4096);
     Add("max-queue-tokens", config.max_queue_tokens,
@@ -79,6 +77,36 @@ class Flags {
     Add("max-top-k", limits.max_top_k, "Words of one NextWords answer, and candidates", 1, 1000000);
     Add("max-message-bytes", limits.max_message_bytes, "Bytes of one request message", 1024,
         1 << 30);
+    Group("Limits of connections");
+    ConnectionLimits& connections = config.connections;
+    Add("max-concurrent-streams", connections.max_concurrent_streams,
+        "Calls that one connection may have at a time", 1, 100000);
+    Add("max-metadata-bytes", connections.max_metadata_bytes, "Bytes of one call's metadata", 1024,
+        1 << 20);
+    Add("handshake-timeout-ms", connections.handshake_timeout_ms,
+        "How long the handshakes of a new connection may take", 100, 600000);
+    Add("max-connection-age-s", connections.max_connection_age_s,
+        "Age at which a connection is closed, its calls ended; 0: never", 0, 86400);
+    Add("max-connection-idle-s", connections.max_connection_idle_s,
+        "How long a connection may be without a call; 0: for ever", 0, 86400);
+    Add("keepalive-time-s", connections.keepalive_time_s,
+        "How often the peer of a silent connection is asked whether it is there", 1, 86400);
+    Add("keepalive-timeout-s", connections.keepalive_timeout_s, "How long its answer may take", 1,
+        86400);
+    Add("min-ping-interval-s", connections.min_ping_interval_s,
+        "How often a peer may ask; one that asks more often is cut off; 0: as it likes", 0, 86400);
+    Add("max-grpc-memory-mib", connections.max_grpc_memory_mib,
+        "MiB that gRPC may take for messages, over which calls and connections fail; 0: any", 0,
+        1048576);
+    Group("Security");
+    Add("tls-cert-file", config.tls_cert_file, "Certificate chain of gRPC, PEM; none: no TLS");
+    Add("tls-key-file", config.tls_key_file, "Its private key, PEM");
+    Add("tls-client-ca-file", config.tls_client_ca_file,
+        "Clients have to show a certificate of one of these, PEM");
+    Add("tls-reload-interval-s", config.tls_reload_interval_s,
+        "How often these files are read again", 1, 86400);
+    Add("auth-token-file", config.auth_token_file,
+        "Bearer tokens, a token a line; calls want one, but for health");
     Group("Health and shutdown");
     Add("stall-timeout-ms", config.stall_timeout_ms,
         "How long the engine may have work and make no progress before health says so; 0: for ever",
@@ -91,6 +119,9 @@ class Flags {
     Group("Logging");
     Add("log-level", config.log_level, "debug, info, warning or error")
         ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+    Add("log-requests", config.log_requests,
+        "One request of so many is logged; 0: only those that fail by the server's fault", 0,
+        1000000000);
     Add("log-format", config.log_format, "text, or json: one object a line")
         ->check(CLI::IsMember({"text", "json"}));
   }
@@ -148,13 +179,6 @@ void ApplyFile(CLI::App& app, const std::string& path) {
   }
 }
 
-bool IsLoopback(const std::string& address) {
-  in_addr v4;
-  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-  in6_addr v6;
-  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-}
-
 absl::Status Check(const ServerConfig& config) {
   if (config.model_repository.empty()) {
     return absl::InvalidArgumentError("--model-repository: empty");
@@ -163,6 +187,12 @@ absl::Status Check(const ServerConfig& config) {
     return absl::InvalidArgumentError(
         absl::StrFormat("--admin-address: %s, must be a loopback address as 127.0.0.1 or ::1",
                         config.admin_address));
+  }
+  if (config.tls_cert_file.empty() != config.tls_key_file.empty()) {
+    return absl::InvalidArgumentError("--tls-cert-file, --tls-key-file: one wants the other");
+  }
+  if (!config.tls_client_ca_file.empty() && config.tls_cert_file.empty()) {
+    return absl::InvalidArgumentError("--tls-client-ca-file: wants --tls-cert-file");
   }
   if (config.model_control_mode == "explicit" && config.admin_address.empty() &&
       config.load_models.empty()) {
@@ -188,6 +218,13 @@ absl::Status Check(const ServerConfig& config) {
 }
 
 }  // namespace
+
+bool IsLoopback(const std::string& address) {
+  in_addr v4;
+  if (inet_pton(AF_INET, address.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, address.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+}
 
 absl::StatusOr<ServerCommand> ParseServerCommand(const std::vector<std::string>& args) {
   ServerCommand command;

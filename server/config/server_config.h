@@ -23,6 +23,33 @@ struct RequestLimits {
   int64_t max_message_bytes = 4 << 20;
 };
 
+// Limits of gRPC connections.
+struct ConnectionLimits {
+  // Calls that one connection may have at a time; gRPC's clients keep further ones back. Range
+  // [1, 100000].
+  int64_t max_concurrent_streams = 1024;
+  // Bytes of one call's metadata. Range [1024, 1048576].
+  int64_t max_metadata_bytes = 8192;
+  // How long a new connection may take for its handshakes, TLS and HTTP/2, in milliseconds. Range
+  // [100, 600000].
+  int64_t handshake_timeout_ms = 10000;
+  // Age at which a connection is closed, in seconds, give or take a tenth; its calls may end. So
+  // clients look up the server's addresses again and find new replicas. 0: never. Range [0, 86400].
+  int64_t max_connection_age_s = 300;
+  // How long a connection may be without a call, in seconds. 0: for ever. Range [0, 86400].
+  int64_t max_connection_idle_s = 0;
+  // How often the peer of a silent connection is asked whether it is there, and how long its answer
+  // may take, in seconds. Range [1, 86400].
+  int64_t keepalive_time_s = 120;
+  int64_t keepalive_timeout_s = 20;
+  // How often a peer may ask, in seconds; one that asks more often is cut off. 0: as it likes.
+  // Range [0, 86400].
+  int64_t min_ping_interval_s = 10;
+  // Memory that gRPC may take for messages, in MiB; over it calls and connections fail. 0: any.
+  // Range [0, 1048576].
+  int64_t max_grpc_memory_mib = 512;
+};
+
 // Defaults are those of the flags.
 struct ServerConfig {
   // Directory of <name>/<version>/ model directories.
@@ -31,8 +58,8 @@ struct ServerConfig {
   std::string default_model;
   // Whether to start although a model fails to load.
   bool allow_failed_models = false;
-  // Who decides what is loaded after the start: "none" nobody, "poll" the repository, "explicit" the
-  // admin service.
+  // Who decides what is loaded after the start: "none" nobody, "poll" the repository, "explicit"
+  // the admin service.
   std::string model_control_mode = "none";
   // With "poll": how often the repository is looked at, in milliseconds. Range [100, 86400000].
   int64_t model_poll_interval_ms = 5000;
@@ -70,9 +97,16 @@ struct ServerConfig {
   int64_t state_cache_mib = 64;
   RequestLimits limits;
 
-  // Age at which a connection is closed, in seconds, give or take a tenth; its calls may end. So
-  // clients look up the server's addresses again and find new replicas. 0: never. Range [0, 86400].
-  int64_t max_connection_age_s = 300;
+  ConnectionLimits connections;
+
+  // TLS of gRPC: PEM files, read again every interval. Without a certificate there is none. With a
+  // client CA, clients have to show a certificate of it.
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  int64_t tls_reload_interval_s = 10;  // Range [1, 86400].
+  // File of bearer tokens, a token a line: calls want one, but for health. Empty: they do not.
+  std::string auth_token_file;
 
   // After SIGTERM: how long health says NOT_SERVING while requests are still accepted, so that
   // clients turn away, in milliseconds. Range [0, 600000].
@@ -86,6 +120,9 @@ struct ServerConfig {
 
   // "debug", "info", "warning" or "error".
   std::string log_level = "info";
+  // One request of so many is logged. 0: only those that fail by the server's fault. Range
+  // [0, 1000000000].
+  int64_t log_requests = 0;
   // "text" or "json" (one object a line).
   std::string log_format = "text";
 };
@@ -104,6 +141,9 @@ struct ServerCommand {
 // Errors: INVALID_ARGUMENT for an unknown flag or key, a value that does not parse or is out of
 // range, or settings that contradict each other, naming the setting.
 absl::StatusOr<ServerCommand> ParseServerCommand(const std::vector<std::string>& args);
+
+// Whether an IP address is one of the loopback interface.
+bool IsLoopback(const std::string& address);
 
 // All settings on one line, `name=value ...`, for the log.
 std::string DescribeConfig(const ServerConfig& config);

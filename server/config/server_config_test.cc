@@ -120,6 +120,27 @@ TEST_F(ServerConfigTest, RefusesAQueueThatTheLongestSentenceCannotEnter) {
   Parse({"--max-queue-tokens=101", "--max-words-per-sentence=100"});
 }
 
+TEST_F(ServerConfigTest, RefusesSettingsThatContradictEachOther) {
+  EXPECT_THAT(Error({"--admin-address=0.0.0.0"}), HasSubstr("--admin-address"));
+  EXPECT_THAT(Error({"--admin-address=localhost"}),
+              HasSubstr("--admin-address"));  // Anything may resolve to it.
+  for (const char* loopback :
+       {"--admin-address=127.0.0.1", "--admin-address=127.1.2.3", "--admin-address=::1"}) {
+    Parse({loopback});
+  }
+  EXPECT_THAT(Error({"--model-control-mode=explicit"}),
+              HasSubstr("--admin-address or --load-models"));
+  Parse({"--model-control-mode=explicit", "--load-models=a,b"});
+  EXPECT_THAT(Error({"--load-models=a"}), HasSubstr("--model-control-mode explicit"));
+  EXPECT_THAT(Error({"--model-control-mode=always"}), HasSubstr("always"));
+  EXPECT_THAT(Error({"--tls-cert-file=c"}), HasSubstr("--tls-key-file"));
+  EXPECT_THAT(Error({"--tls-key-file=k"}), HasSubstr("--tls-cert-file"));
+  EXPECT_THAT(Error({"--tls-client-ca-file=a"}), HasSubstr("--tls-cert-file"));
+  EXPECT_THAT(Error({"--stall-timeout-ms=100", "--max-queue-delay-ms=100"}),
+              HasSubstr("--stall-timeout-ms"));
+  Parse({"--stall-timeout-ms=0", "--max-queue-delay-ms=100"});
+}
+
 TEST_F(ServerConfigTest, HelpAndVersionPrintAndDoNotRun) {
   auto help = ParseServerCommand({"--help"});
   ASSERT_TRUE(help.ok());

@@ -58,6 +58,8 @@ const char* ToLabel(RejectReason reason) {
       return "deadline";
     case RejectReason::kDraining:
       return "draining";
+    case RejectReason::kUnauthenticated:
+      return "unauthenticated";
   }
   return "invalid";
 }
@@ -147,6 +149,10 @@ struct ServerMetrics::Impl {
   Family<Gauge>& model_memory =
       Gauges(registry, "bitlm_model_memory_bytes",
              "Resident bytes of a model: its weights, its vocabulary strings and index");
+
+  Family<Gauge>& certificate_expiry =
+      Gauges(registry, "bitlm_tls_certificate_expiry_timestamp_seconds",
+             "When the certificate of gRPC ends, seconds since 1970");
 
   Family<Counter>& calls_started = Counters(registry, "grpc_server_started_total", "RPCs begun");
   Family<Counter>& calls_handled =
@@ -241,7 +247,7 @@ ServerMetrics::ServerMetrics(std::string_view version, std::string_view cpu)
   impl_->build_info.Add({{"version", std::string(version)}, {"cpu", std::string(cpu)}}).Set(1);
   for (RejectReason reason :
        {RejectReason::kInvalid, RejectReason::kNotFound, RejectReason::kQueueFull,
-        RejectReason::kDeadline, RejectReason::kDraining}) {
+        RejectReason::kDeadline, RejectReason::kDraining, RejectReason::kUnauthenticated}) {
     impl_->rejected.Add({{"reason", ToLabel(reason)}});  // Present at 0, so that rates work.
   }
   for (ModelSwap swap :
@@ -324,6 +330,10 @@ void ServerMetrics::OnModelSwap(ModelSwap swap) {
 }
 
 void ServerMetrics::SetEngineStalled(bool stalled) { impl_->engine_stalled.Set(stalled ? 1 : 0); }
+
+void ServerMetrics::SetCertificateExpiry(absl::Time expiry) {
+  impl_->certificate_expiry.Add({}).Set(static_cast<double>(absl::ToUnixSeconds(expiry)));
+}
 
 void ServerMetrics::OnQueueTokens(int64_t tokens) {
   impl_->queue_tokens.Set(static_cast<double>(tokens));

@@ -45,7 +45,7 @@ struct ModelFacts {
 enum class ModelSwap { kLoaded, kReplaced, kFailed, kUnloaded };
 
 // Why a request was refused before it was computed.
-enum class RejectReason { kInvalid, kNotFound, kQueueFull, kDeadline, kDraining };
+enum class RejectReason { kInvalid, kNotFound, kQueueFull, kDeadline, kDraining, kUnauthenticated };
 
 // All metrics of a server. Thread-safe.
 class ServerMetrics : public BatchObserver {
@@ -71,6 +71,9 @@ class ServerMetrics : public BatchObserver {
   void OnModelSwap(ModelSwap swap);
   // Whether the engine has work and makes no progress.
   void SetEngineStalled(bool stalled);
+
+  // When the certificate of the listener ends.
+  void SetCertificateExpiry(absl::Time expiry);
 
   void OnQueueTokens(int64_t tokens) override;
   void OnBatch(int64_t rows, const std::vector<absl::Duration>& first_waits) override;

@@ -42,24 +42,33 @@ std::string Named(const Request& request) {
 
 }  // namespace
 
-grpc::Status AdminService::LoadModel(grpc::ServerContext*, const v1::LoadModelRequest* request,
-                                     v1::LoadModelResponse*) {
-  absl::Status status = CheckModel(*request);
+absl::Status AdminService::CheckAccess(const grpc::ServerContext& context) const {
+  return tokens_ == nullptr ? absl::OkStatus() : tokens_->Check(context.client_metadata());
+}
+
+grpc::Status AdminService::LoadModel(grpc::ServerContext* context,
+                                     const v1::LoadModelRequest* request, v1::LoadModelResponse*) {
+  absl::Status status = CheckAccess(*context);
+  if (status.ok()) status = CheckModel(*request);
   if (!status.ok()) return ToGrpcStatus(status);
   status = manager_->Load(request->model(), request->model_version());
   return Answer("LoadModel", Named(*request), status);
 }
 
-grpc::Status AdminService::UnloadModel(grpc::ServerContext*, const v1::UnloadModelRequest* request,
+grpc::Status AdminService::UnloadModel(grpc::ServerContext* context,
+                                       const v1::UnloadModelRequest* request,
                                        v1::UnloadModelResponse*) {
-  absl::Status status = CheckModel(*request);
+  absl::Status status = CheckAccess(*context);
+  if (status.ok()) status = CheckModel(*request);
   if (!status.ok()) return ToGrpcStatus(status);
   status = manager_->Unload(request->model(), request->model_version());
   return Answer("UnloadModel", Named(*request), status);
 }
 
-grpc::Status AdminService::ReloadModels(grpc::ServerContext*, const v1::ReloadModelsRequest*,
+grpc::Status AdminService::ReloadModels(grpc::ServerContext* context,
+                                        const v1::ReloadModelsRequest*,
                                         v1::ReloadModelsResponse* response) {
+  if (absl::Status status = CheckAccess(*context); !status.ok()) return ToGrpcStatus(status);
   const absl::Status status = manager_->Reload();
   for (const ModelFailure& failure : registry_->Failures()) {
     response->add_failures(
@@ -68,14 +77,18 @@ grpc::Status AdminService::ReloadModels(grpc::ServerContext*, const v1::ReloadMo
   return Answer("ReloadModels", "", status);
 }
 
-grpc::Status AdminService::SetDraining(grpc::ServerContext*, const v1::SetDrainingRequest* request,
+grpc::Status AdminService::SetDraining(grpc::ServerContext* context,
+                                       const v1::SetDrainingRequest* request,
                                        v1::SetDrainingResponse* response) {
+  if (absl::Status status = CheckAccess(*context); !status.ok()) return ToGrpcStatus(status);
   response->set_queued_tokens(set_draining_(request->draining()));
   return Answer("SetDraining", request->draining() ? "on" : "off", absl::OkStatus());
 }
 
-grpc::Status AdminService::SetLogLevel(grpc::ServerContext*, const v1::SetLogLevelRequest* request,
+grpc::Status AdminService::SetLogLevel(grpc::ServerContext* context,
+                                       const v1::SetLogLevelRequest* request,
                                        v1::SetLogLevelResponse* response) {
+  if (absl::Status status = CheckAccess(*context); !status.ok()) return ToGrpcStatus(status);
   response->set_previous_level(LogLevel());
   if (!bitlm::SetLogLevel(request->level())) {
     return ToGrpcStatus(InvalidField("level", "must be debug, info, warning or error"));

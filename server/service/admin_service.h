@@ -8,6 +8,7 @@
 #include "grpcpp/server_context.h"
 #include "server/registry/model_manager.h"
 #include "server/registry/model_registry.h"
+#include "server/service/access.h"
 
 namespace bitlm {
 
@@ -17,10 +18,13 @@ class AdminService final : public v1::AdminService::Service {
   // Turns requests away (true) or takes them again; gives the tokens that are queued.
   using SetDrainingFunction = std::function<int64_t(bool draining)>;
 
-  // `manager` and `registry` outlive the service.
-  AdminService(ModelManager* manager, const ModelRegistry* registry,
+  // `manager`, `registry` and `tokens` (null: callers need none) outlive the service.
+  AdminService(ModelManager* manager, const ModelRegistry* registry, const Tokens* tokens,
                SetDrainingFunction set_draining)
-      : manager_(manager), registry_(registry), set_draining_(std::move(set_draining)) {}
+      : manager_(manager),
+        registry_(registry),
+        tokens_(tokens),
+        set_draining_(std::move(set_draining)) {}
 
   grpc::Status LoadModel(grpc::ServerContext* context, const v1::LoadModelRequest* request,
                          v1::LoadModelResponse* response) override;
@@ -34,8 +38,12 @@ class AdminService final : public v1::AdminService::Service {
                            v1::SetLogLevelResponse* response) override;
 
  private:
+  // Errors: UNAUTHENTICATED.
+  absl::Status CheckAccess(const grpc::ServerContext& context) const;
+
   ModelManager* const manager_;
   const ModelRegistry* const registry_;
+  const Tokens* const tokens_;
   const SetDrainingFunction set_draining_;
 };
 

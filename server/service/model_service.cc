@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/base/cpu_features.h"
 #include "engine/base/status.h"
 #include "server/service/model_selector.h"
 #include "server/service/request_parser.h"
@@ -17,6 +18,17 @@ v1::Limits MakeLimits(const ServerConfig& config) {
   limits.set_max_message_bytes(config.limits.max_message_bytes);
   limits.set_max_queue_tokens(config.max_queue_tokens);
   limits.set_max_batch_rows(config.max_batch_rows);
+  limits.set_max_queue_delay_ms(config.max_queue_delay_ms);
+  const ConnectionLimits& connections = config.connections;
+  limits.set_max_concurrent_streams(connections.max_concurrent_streams);
+  limits.set_max_metadata_bytes(connections.max_metadata_bytes);
+  limits.set_handshake_timeout_ms(connections.handshake_timeout_ms);
+  limits.set_max_connection_age_s(connections.max_connection_age_s);
+  limits.set_max_connection_idle_s(connections.max_connection_idle_s);
+  limits.set_keepalive_time_s(connections.keepalive_time_s);
+  limits.set_keepalive_timeout_s(connections.keepalive_timeout_s);
+  limits.set_min_ping_interval_s(connections.min_ping_interval_s);
+  limits.set_max_grpc_memory_mib(connections.max_grpc_memory_mib);
   return limits;
 }
 
@@ -60,7 +72,13 @@ v1::ModelMetadata MakeMetadata(const ModelMetadata& metadata) {
 
 ModelService::ModelService(const ModelRegistry* registry, const ServerConfig& config,
                            const CallEnvironment& environment)
-    : registry_(registry), limits_(MakeLimits(config)), environment_(environment) {}
+    : registry_(registry), environment_(environment) {
+  info_.set_version(BITLM_VERSION);
+  info_.set_cpu(cpu::Describe(cpu::Usable()));
+  info_.set_default_model(config.default_model);
+  info_.set_model_control_mode(config.model_control_mode);
+  *info_.mutable_limits() = MakeLimits(config);
+}
 
 v1::ModelSummary ModelService::Summarize(const ServedModel& model) const {
   v1::ModelSummary summary;
@@ -75,53 +93,72 @@ v1::ModelSummary ModelService::Summarize(const ServedModel& model) const {
   return summary;
 }
 
+// Ends a call that needs no computing: parses its request, and answers what `answer` makes of it.
+template <typename Request, typename Answer>
+grpc::ServerUnaryReactor* ModelService::Reply(grpc::CallbackServerContext* context,
+                                              const grpc::ByteBuffer& bytes,
+                                              grpc::ByteBuffer* response, std::string_view method,
+                                              const Answer& answer) const {
+  auto* call =
+      new UnaryCall(environment_, context, response, v1::ModelService::service_full_name(), method);
+  const auto reply = [&]() -> decltype(answer(Request())) {
+    BITLM_RETURN_IF_ERROR(call->CheckAccess());
+    Request request;
+    BITLM_RETURN_IF_ERROR(ParseRequest(bytes, &request));
+    return answer(request);
+  };
+  if (const auto result = reply(); result.ok()) {
+    call->Succeed(*result);
+  } else {
+    call->Fail(result.status());
+  }
+  return call;
+}
+
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
                                                    const grpc::ByteBuffer* request,
                                                    grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall(environment_, context, response, v1::ModelService::service_full_name(),
-                             "ListModels");
-  v1::ListModelsRequest message;
-  if (absl::Status status = ParseRequest(*request, &message); !status.ok()) {
-    call->Fail(status);
-    return call;
-  }
-  v1::ListModelsResponse answer;
-  for (const auto& model : registry_->List()) *answer.add_models() = Summarize(*model);
-  for (const ModelFailure& failure : registry_->Failures()) {
-    v1::ModelFailure* out = answer.add_failures();
-    out->set_name(failure.name);
-    out->set_version(failure.version);
-    out->set_reason(std::string(failure.reason.message()));
-  }
-  call->Succeed(answer);
-  return call;
+  return Reply<v1::ListModelsRequest>(
+      context, *request, response, "ListModels",
+      [this](const v1::ListModelsRequest&) -> absl::StatusOr<v1::ListModelsResponse> {
+        v1::ListModelsResponse answer;
+        for (const auto& model : registry_->List()) *answer.add_models() = Summarize(*model);
+        for (const ModelFailure& failure : registry_->Failures()) {
+          v1::ModelFailure* out = answer.add_failures();
+          out->set_name(failure.name);
+          out->set_version(failure.version);
+          out->set_reason(std::string(failure.reason.message()));
+        }
+        return answer;
+      });
 }
 
 grpc::ServerUnaryReactor* ModelService::DescribeModel(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request,
                                                       grpc::ByteBuffer* response) {
-  auto* call = new UnaryCall(environment_, context, response, v1::ModelService::service_full_name(),
-                             "DescribeModel");
-  const auto describe = [&]() -> absl::StatusOr<v1::DescribeModelResponse> {
-    v1::DescribeModelRequest message;
-    BITLM_RETURN_IF_ERROR(ParseRequest(*request, &message));
-    BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
-                           registry_->Find(Selector(message)));
-    v1::DescribeModelResponse answer;
-    *answer.mutable_summary() = Summarize(*model);
-    *answer.mutable_config() = MakeConfig(model->model->config());
-    *answer.mutable_metadata() = MakeMetadata(model->model->model().metadata);
-    answer.set_device(model->model->description());
-    *answer.mutable_limits() = limits_;
-    return answer;
-  };
-  const absl::StatusOr<v1::DescribeModelResponse> answer = describe();
-  if (answer.ok()) {
-    call->Succeed(*answer);
-  } else {
-    call->Fail(answer.status());
-  }
-  return call;
+  return Reply<v1::DescribeModelRequest>(
+      context, *request, response, "DescribeModel",
+      [this](const v1::DescribeModelRequest& message) -> absl::StatusOr<v1::DescribeModelResponse> {
+        BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
+                               registry_->Find(Selector(message)));
+        v1::DescribeModelResponse answer;
+        *answer.mutable_summary() = Summarize(*model);
+        *answer.mutable_config() = MakeConfig(model->model->config());
+        *answer.mutable_metadata() = MakeMetadata(model->model->model().metadata);
+        answer.set_device(model->model->description());
+        *answer.mutable_limits() = info_.limits();
+        return answer;
+      });
+}
+
+grpc::ServerUnaryReactor* ModelService::GetServerInfo(grpc::CallbackServerContext* context,
+                                                      const grpc::ByteBuffer* request,
+                                                      grpc::ByteBuffer* response) {
+  return Reply<v1::GetServerInfoRequest>(
+      context, *request, response, "GetServerInfo",
+      [this](const v1::GetServerInfoRequest&) -> absl::StatusOr<v1::GetServerInfoResponse> {
+        return info_;
+      });
 }
 
 }  // namespace bitlm

@@ -21,6 +21,8 @@ RejectReason Reason(const absl::Status& status) {
       return RejectReason::kDeadline;
     case absl::StatusCode::kUnavailable:
       return RejectReason::kDraining;
+    case absl::StatusCode::kUnauthenticated:
+      return RejectReason::kUnauthenticated;
     default:
       return RejectReason::kInvalid;
   }
@@ -36,6 +38,11 @@ UnaryCall::UnaryCall(const CallEnvironment& environment, grpc::CallbackServerCon
       service_(service),
       method_(method) {
   environment_.metrics->OnCallStarted(service_, method_);
+}
+
+absl::Status UnaryCall::CheckAccess() const {
+  if (environment_.tokens == nullptr) return absl::OkStatus();
+  return environment_.tokens->Check(context_->client_metadata());
 }
 
 void UnaryCall::Run(std::shared_ptr<Task> task) {
@@ -85,7 +92,9 @@ void UnaryCall::OnCancel() {
 }
 
 void UnaryCall::OnDone() {
-  environment_.metrics->OnCallHandled(service_, method_, CodeName(code_), absl::Now() - started_);
+  const absl::Duration duration = absl::Now() - started_;
+  environment_.metrics->OnCallHandled(service_, method_, CodeName(code_), duration);
+  environment_.log->OnEnd(*context_, service_, method_, code_, duration);
   if (pending_) environment_.pending->End();
   delete this;
 }

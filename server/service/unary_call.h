@@ -15,7 +15,9 @@
 #include "grpcpp/support/server_callback.h"
 #include "server/batching/batch_scheduler.h"
 #include "server/metrics/server_metrics.h"
+#include "server/service/access.h"
 #include "server/service/pending_answers.h"
+#include "server/service/request_log.h"
 
 namespace bitlm {
 
@@ -24,6 +26,8 @@ struct CallEnvironment {
   BatchScheduler* scheduler = nullptr;
   ServerMetrics* metrics = nullptr;
   PendingAnswers* pending = nullptr;
+  RequestLog* log = nullptr;
+  const Tokens* tokens = nullptr;  // Null: callers need none.
 };
 
 // The reactor of a unary RPC. Owns itself: deleted in OnDone. Exactly one of Succeed and Fail is
@@ -34,6 +38,9 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   // `response` is gRPC's, filled by Succeed. The names live as long as the program.
   UnaryCall(const CallEnvironment& environment, grpc::CallbackServerContext* context,
             grpc::ByteBuffer* response, std::string_view service, std::string_view method);
+
+  // Whether the caller may call. Errors: UNAUTHENTICATED.
+  absl::Status CheckAccess() const;
 
   absl::Time deadline() const { return absl::FromChrono(context_->deadline()); }
 

@@ -136,7 +136,7 @@ TEST_F(ServerLoadTest, ADeadlineEndsARequestThatWaits) {
 }
 
 TEST_F(ServerLoadTest, AnOldConnectionIsClosedAndItsCallsEnd) {
-  config_.max_connection_age_s = 1;
+  config_.connections.max_connection_age_s = 1;
   StartServer();
   gate_->Close();
   auto running = ScoreInBackground({"w1"});
