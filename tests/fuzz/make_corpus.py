@@ -125,7 +125,68 @@ def write_text_normalizer():
     write("text_normalizer", "cut", b"caf\xc3")
 
 
+def write_model_directory():
+    files = [(GOLDEN / name).read_bytes() for name in ("config.json", "vocab.txt", "model.safetensors")]
+
+    def pack(config, vocabulary, tensors):
+        return struct.pack("<II", len(config), len(vocabulary)) + config + vocabulary + tensors
+
+    write("model_directory", "good", pack(*files))
+    config, vocabulary, tensors = files
+    write("model_directory", "no-config", pack(b"", vocabulary, tensors))
+    write("model_directory", "no-vocabulary", pack(config, b"", tensors))
+    write("model_directory", "cut", pack(config, vocabulary, tensors[:-1]))
+    write("model_directory", "more", pack(config, vocabulary + b"more\n", tensors))
+
+
+def write_rpc_request():
+    # Protocol Buffers by hand: a field is its number and wire type, and a length for strings.
+    def string(number, text):
+        data = text if isinstance(text, bytes) else text.encode()
+        return bytes([number << 3 | 2, len(data)]) + data
+
+    def integer(number, value):
+        return bytes([number << 3, value])
+
+    def put(rpc, name, *fields):
+        write("rpc_request", name, bytes([rpc]) + b"".join(fields))
+
+    options = string(4, integer(1, 0) + integer(3, 2) + bytes([4 << 3 | 1]) + struct.pack("<d", -3.5) + integer(5, 1))
+    put(0, "score", string(1, "tiny"), integer(2, 1), string(3, "w1 w2 w3"), string(3, "w1 zebra"), string(3, ""), options)
+    put(0, "score-label", string(3, "w1"), string(5, "stable"))
+    put(0, "score-not-utf8", string(3, b"w1 \xff"), string(1, "other"))
+    put(0, "score-self-normalized", string(3, "w1"), string(4, integer(6, 1)))
+    put(0, "score-many", *[string(3, "w%d" % i) for i in range(51)])
+    put(1, "next", string(3, "w1 w2"), integer(4, 5), integer(5, 1), integer(6, 0))
+    put(1, "next-candidates", string(3, "w1"), string(7, "w3"), string(7, "zebra"), string(7, "</s>"), string(7, "w3"))
+    put(1, "next-prefix", string(8, "w1"), integer(9, 0), string(10, "latest"))
+    put(2, "describe", string(1, "other"), integer(2, 1))
+    put(3, "list")
+    put(4, "info")
+    put(5, "load", string(1, "../tiny"), integer(2, 3))
+    put(6, "log-level", string(1, "debug"))
+
+
+def write_server_config():
+    for name, text in {
+        "flags": "--grpc-port=0\n--max-queue-tokens\n5000\n--allow-failed-models\n",
+        "file": "--log-level=debug\n---\n# a comment\ngrpc-port = 1\nallow-failed-models = true\n",
+        "file-quoted": "---\nmodel-repository = \"a b\"\n[section]\nx = 1\n",
+        "file-list": "---\nload-models = [\"a\", \"b\"]\nmodel-control-mode = explicit\n",
+        "explicit": "--model-control-mode=explicit\n--load-models=a,b\n--admin-address=::1\n",
+        "print": "--print-config\n",
+        "help": "--help\n",
+        "tokens": "# front end\n0123456789abcdef\nfedcba9876543210==\n",
+        "labels": '{"stable": 3, "canary": 12}',
+        "labels-wrong": '{"latest": 3, "a/b": 0, "c": -1, "d": 1.5}',
+    }.items():
+        write("server_config", name, text)
+
+
 write_safetensors()
+write_model_directory()
+write_rpc_request()
+write_server_config()
 write_config_json()
 write_vocabulary()
 write_text_normalizer()
