@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -49,14 +50,15 @@ int Run(const bitlm::ServerConfig& config) {
     (*server)->Reload();
   }
   spdlog::info("signal {}: draining", signal);
-  const bool finished = (*server)->Stop();
+  const bool finished = (*server)->Drain();
   RemovePortFile(config.port_file);
-  if (!finished) {
+  if (finished) {
+    spdlog::info("stopped");
+  } else {
     spdlog::error("stopped with requests unfinished: --exit-timeout-ms was over");
-    return 1;
   }
-  spdlog::info("stopped");
-  return 0;
+  spdlog::shutdown();
+  std::_Exit(finished ? 0 : 1);  // The connections end with the process, see Drain.
 }
 
 }  // namespace

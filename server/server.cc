@@ -189,7 +189,9 @@ absl::Status Server::StartGrpc() {
                                        .metrics = &metrics_,
                                        .pending = &pending_,
                                        .log = &request_log_,
-                                       .tokens = security_->tokens()};
+                                       .tokens = security_->tokens(),
+                                       .in_flight = &in_flight_,
+                                       .max_in_flight = config_.max_requests_in_flight};
   language_model_service_ =
       std::make_unique<LanguageModelService>(&registry_, config_.limits, environment);
   model_service_ = std::make_unique<ModelService>(&registry_, config_, environment);
@@ -259,7 +261,7 @@ int64_t Server::SetDraining(bool draining) {
   return scheduler_->queued_tokens();
 }
 
-bool Server::Stop() {
+bool Server::Drain() {
   if (admin_ != nullptr) admin_->Shutdown();
   health_->SetOpen(false);
   std::this_thread::sleep_for(std::chrono::milliseconds(config_.drain_delay_ms));
@@ -267,14 +269,20 @@ bool Server::Stop() {
   scheduler_->Drain();
   const bool all_computed = scheduler_->WaitUntilIdle(deadline - absl::Now());
   scheduler_->Stop();
-  // What is left are answers on their way to the clients. Not earlier: calls that come after
-  // Shutdown end CANCELLED, which clients do not retry; until then they hear UNAVAILABLE.
+  // What is left are answers on their way to the clients.
   const bool all_sent = pending_.WaitUntilNone(std::max(deadline, absl::Now() + kCloseTimeout));
+  return all_computed && all_sent;
+}
+
+bool Server::Stop() {
+  const bool finished = Drain();
   health_->Attach(nullptr, {});
+  // Not earlier: calls that come after Shutdown end CANCELLED, which clients do not retry; until
+  // then they hear UNAVAILABLE.
   grpc_->Shutdown(absl::ToChronoTime(absl::Now() + kCloseTimeout));
   grpc_->Wait();
   grpc_.reset();
-  return all_computed && all_sent;
+  return finished;
 }
 
 HttpResponse Server::StatusPage() const {

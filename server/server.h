@@ -1,6 +1,7 @@
 // Server: owns every part of bitlm-server, starts them in order and stops them in reverse.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -50,6 +51,10 @@ class Server {
   // mode is none. Does not wait.
   void Reload();
 
+  // Stop but for the end: connections stay open, for what runs out with the process. To a client
+  // whose call comes too late a connection that breaks is UNAVAILABLE, which it retries; gRPC's own
+  // shutdown answers CANCELLED.
+  bool Drain();
   // Turns clients away, then ends what they have begun: health NOT_SERVING and /readyz 503; after
   // the drain delay new requests get UNAVAILABLE; when those in flight have ended, or the exit
   // timeout is over, everything is closed; streams (Health.Watch, reflection) do not delay it.
@@ -79,6 +84,7 @@ class Server {
   StateCache state_cache_;
   ModelRegistry registry_;
   PendingAnswers pending_;
+  std::atomic<int64_t> in_flight_ = 0;
   std::unique_ptr<BatchScheduler> scheduler_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<ModelManager> models_;

@@ -10,6 +10,8 @@ namespace {
 
 // What was learned from the last batch may not hold any more.
 constexpr absl::Duration kStale = absl::Milliseconds(10);
+// What has not begun has to have this much time for its steps: others may come between.
+constexpr double kMargin = 1.5;
 
 }  // namespace
 
@@ -71,6 +73,15 @@ absl::Duration BatchQueue::TimeLeft(const Task& task) const {
   return std::max(task.depth_left(), task.steps_left() / options_.max_batch_rows) * batch_time_;
 }
 
+int64_t BatchQueue::ReadyRows() const {
+  int64_t rows = 0;
+  for (const auto& [task, entry] : entries_) {
+    rows += task->ready();
+    if (rows >= options_.max_batch_rows) return options_.max_batch_rows;
+  }
+  return rows;
+}
+
 std::vector<BatchQueue::Ended> BatchQueue::TakeExpired(absl::Time now) {
   std::vector<const Task*> late;
   for (const auto& [deadline, task] : deadlines_) {
@@ -83,8 +94,7 @@ std::vector<BatchQueue::Ended> BatchQueue::TakeExpired(absl::Time now) {
     for (const auto& [place, entry] : places) {
       if (++rows > options_.max_batch_rows) break;
       const absl::Time deadline = entry->task->deadline();
-      // What has not begun has to have a margin: others may come between.
-      const double margin = entry->steps == 0 ? 1.25 : 1;
+      const double margin = entry->steps == 0 ? kMargin : 1;
       if (deadline > now && now + margin * TimeLeft(*entry->task) > deadline) {
         late.push_back(entry->task.get());
       }

@@ -20,7 +20,7 @@ namespace bitlm {
 
 struct BatchQueueOptions {
   // Tokens of the tasks that wait or run, all together. At least 1.
-  int64_t max_queue_tokens = 262144;
+  int64_t max_queue_tokens = 65536;
   // Steps of one batch. At least 1.
   int64_t max_batch_rows = 256;
   // How long tasks may wait for others while no task runs and the batch is not full; no task longer
@@ -56,7 +56,7 @@ class BatchQueue {
   // beside those of the others; INVALID_ARGUMENT when they never can.
   absl::Status Add(std::shared_ptr<Task> task, absl::Time now);
 
-  // What a batch takes, rather too little than too much; for tasks' slack. Zero at first.
+  // What the next batches will take, as far as can be told; for tasks' slack. Zero at first.
   void SetBatchTime(absl::Duration time) { batch_time_ = time; }
 
   // Replaces max_queue_delay, for those that wait too.
@@ -91,6 +91,8 @@ class BatchQueue {
   // Removes everything that is not in the running batch; what is in it is marked as removed.
   std::vector<Ended> TakeAll();
 
+  // Rows that a batch could have now.
+  int64_t ReadyRows() const;
   // Tokens of the tasks that are here.
   int64_t queued_tokens() const { return queued_tokens_; }
   size_t size() const { return entries_.size(); }

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_format.h"
+
 namespace bitlm {
 namespace {
 
@@ -18,6 +20,7 @@ BatchScheduler::BatchScheduler(const BatchQueueOptions& options, BatchObserver* 
                                Clock clock)
     : observer_(observer),
       clock_(std::move(clock)),
+      max_queue_tokens_(options.max_queue_tokens),
       delay_(options.max_queue_delay),
       queue_(options) {
   thread_ = std::thread([this] { Run(); });
@@ -41,6 +44,16 @@ absl::Status BatchScheduler::Schedule(std::shared_ptr<Task> task) {
   ReportQueue();
   work_.NotifyOne();
   return absl::OkStatus();
+}
+
+absl::Status BatchScheduler::CheckRoom(int64_t tokens) const {
+  MutexLock lock(mutex_);
+  if (draining_) return absl::UnavailableError(kDraining);
+  const int64_t room = max_queue_tokens_ - queue_.queued_tokens();
+  if (room >= std::min(tokens, max_queue_tokens_ / 2)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "queue full: %d tokens in it, about %d more would exceed max_queue_tokens (%d)",
+      queue_.queued_tokens(), tokens, max_queue_tokens_));
 }
 
 void BatchScheduler::Cancel(const std::shared_ptr<Task>& task) {
@@ -134,12 +147,11 @@ absl::Duration BatchScheduler::EstimatedWait() const {
   return time * queue_.queued_tokens();
 }
 
-void BatchScheduler::Learn(absl::Duration time, int64_t tokens) {
+void BatchScheduler::Learn(int64_t rows, absl::Duration time, int64_t tokens) {
   constexpr double kKept = 0.95;
   recent_time_ = kKept * recent_time_ + time;
   recent_tokens_ = kKept * recent_tokens_ + static_cast<double>(tokens);
-  recent_batches_ = kKept * recent_batches_ + 1;
-  queue_.SetBatchTime(std::min(time, recent_time_ / recent_batches_));  // Hiccups do not count.
+  cost_.Learn(rows, time);
 }
 
 void BatchScheduler::Run() {
@@ -150,6 +162,7 @@ void BatchScheduler::Run() {
       MutexLock lock(mutex_);
       while (true) {
         const absl::Time now = clock_();
+        queue_.SetBatchTime(cost_.Estimate(queue_.ReadyRows()));
         expired = queue_.TakeExpired(now);
         batch = queue_.NextBatch(now);
         if (stopping_ || batch.has_value() || !expired.empty()) break;
@@ -189,7 +202,7 @@ void BatchScheduler::Execute(const Batch& batch) {
     MutexLock lock(mutex_);
     const int64_t tokens = queue_.queued_tokens();
     ended = queue_.Finish();
-    Learn(time, tokens - queue_.queued_tokens());
+    Learn(batch.rows, time, tokens - queue_.queued_tokens());
     if (!ended.empty()) ReportQueue();
     if (stopping_) reason = GivenUp::kStopped;
   }

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "engine/base/mutex.h"
+#include "server/batching/batch_cost.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/task.h"
 
@@ -50,6 +51,11 @@ class BatchScheduler {
   // task is larger than the queue, UNAVAILABLE while draining. Never blocks.
   absl::Status Schedule(std::shared_ptr<Task> task);
 
+  // Whether a task of about so many tokens would be taken, told before anything is spent on it.
+  // Errors: UNAVAILABLE, RESOURCE_EXHAUSTED as Schedule; OK while half of the queue is free, as an
+  // estimate may be far too high.
+  absl::Status CheckRoom(int64_t tokens) const;
+
   // Gives a task up: if it is not in the running batch it completes now, in this thread, with
   // CANCELLED, else when that ends. No effect on a task that is not here.
   void Cancel(const std::shared_ptr<Task>& task);
@@ -82,23 +88,26 @@ class BatchScheduler {
   void NoteProgress(absl::Time now) { progress_.store(absl::ToUnixNanos(now)); }
   // Completes tasks that have left the queue.
   void Complete(std::vector<BatchQueue::Ended> ended, GivenUp reason);
-  // Learns from a batch that took `time` and after which tasks with `tokens` left the queue.
-  void Learn(absl::Duration time, int64_t tokens) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Learns from a batch of `rows` that took `time` and after which tasks with `tokens` left the
+  // queue.
+  void Learn(int64_t rows, absl::Duration time, int64_t tokens)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportQueue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (observer_ != nullptr) observer_->OnQueueTokens(queue_.queued_tokens());
   }
 
   BatchObserver* observer_;
   Clock clock_;
+  const int64_t max_queue_tokens_;
   const absl::Duration delay_;  // While not draining.
   mutable Mutex mutex_;
   CondVar work_;
   CondVar idle_;
   BatchQueue queue_ ABSL_GUARDED_BY(mutex_);
-  // Of recent batches, with geometric weights: time, tokens that left the queue, number.
+  BatchCost cost_ ABSL_GUARDED_BY(mutex_);
+  // Of recent batches, with geometric weights: time, tokens that left the queue.
   absl::Duration recent_time_ ABSL_GUARDED_BY(mutex_);
   double recent_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
-  double recent_batches_ ABSL_GUARDED_BY(mutex_) = 0;
   bool executing_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;

@@ -131,9 +131,14 @@ TEST(BatchSchedulerTest, AnswersQueueFullAndRecovers) {
   EXPECT_EQ(scheduler.Schedule(MakeTask(&executor, {1})).code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_GT(scheduler.EstimatedWait(), absl::ZeroDuration());
+  EXPECT_EQ(scheduler.CheckRoom(1).code(), absl::StatusCode::kResourceExhausted);
   executor.Release(kAll);
   EXPECT_TRUE(filler->Wait().ok());
+  EXPECT_TRUE(scheduler.CheckRoom(1).ok());
+  EXPECT_TRUE(scheduler.CheckRoom(1000000).ok());  // Estimates may be wrong.
   EXPECT_TRUE(scheduler.Schedule(MakeTask(&executor, {1})).ok());
+  scheduler.Drain();
+  EXPECT_EQ(scheduler.CheckRoom(1).code(), absl::StatusCode::kUnavailable);
 }
 
 // What observers hear.

@@ -9,6 +9,7 @@
 #include <set>
 #include <vector>
 
+#include "server/batching/batch_cost.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/fake_task_testing.h"
 
@@ -44,6 +45,7 @@ class Simulation {
         Arrive(next_arrival);
       }
       Cancel();
+      queue_.SetBatchTime(cost_.Estimate(queue_.ReadyRows()));
       for (const auto& ended : queue_.TakeExpired(now_)) End(ended, /*late=*/true);
       const std::optional<Batch> batch = queue_.NextBatch(now_);
       if (!batch.has_value()) {
@@ -54,10 +56,9 @@ class Simulation {
       }
       Check(*batch);
       batch->executor->Execute(batch->slices);
-      now_ += absl::Microseconds(100 + 5 * batch->rows);
       const absl::Duration time = absl::Microseconds(100 + 5 * batch->rows);
-      batch_time_ = 0.95 * batch_time_ + 0.05 * time;
-      queue_.SetBatchTime(std::min(time, batch_time_));
+      now_ += time;
+      cost_.Learn(batch->rows, time);
       for (const auto& ended : queue_.Finish()) End(ended, /*late=*/false);
     }
     EXPECT_EQ(queue_.queued_tokens(), 0);
@@ -179,7 +180,8 @@ class Simulation {
   std::multimap<absl::Time, std::shared_ptr<Task>> cancels_;
   int64_t arrived_ = 0, refused_ = 0, complete_ = 0, late_ = 0, cancelled_ = 0;
   int64_t steps_ = 0, wasted_ = 0;
-  absl::Duration batch_time_, longest_wait_, longest_short_;
+  BatchCost cost_;
+  absl::Duration longest_wait_, longest_short_;
 };
 
 TEST(BatchSimulationTest, EveryRequestEndsOnceWhateverTheLoad) {
@@ -213,7 +215,8 @@ TEST(BatchSimulationTest, WithoutOverloadEverythingIsComputed) {
 // Texts of 2,000 words and requests of 500 sentences are always there; a short sentence does not
 // feel them.
 TEST(BatchSimulationTest, ShortRequestsAreNotHeldBehindLongOnes) {
-  Simulation simulation({.max_batch_rows = 64}, {.arrivals_per_ms = 2, .longest = 3}, 2);
+  Simulation simulation({.max_queue_tokens = 262144, .max_batch_rows = 64},
+                        {.arrivals_per_ms = 2, .longest = 3}, 2);
   simulation.Run(absl::Seconds(2));
   EXPECT_EQ(simulation.complete(), simulation.arrived());
   EXPECT_LE(simulation.longest_short(), absl::Milliseconds(5));  // Three steps take 1.3 ms.

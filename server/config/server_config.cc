@@ -63,6 +63,9 @@ class Flags {
     Add("max-queue-tokens", config.max_queue_tokens,
         "Tokens that may wait or be computed; more is refused with RESOURCE_EXHAUSTED", 2,
         int64_t{1} << 40);
+    Add("max-requests-in-flight", config.max_requests_in_flight,
+        "Requests that have begun and not ended; more are refused with RESOURCE_EXHAUSTED", 1,
+        10000000);
     Add("max-batch-rows", config.max_batch_rows, "LSTM steps computed together", 1, 65536);
     Add("max-queue-delay-ms", config.max_queue_delay_ms,
         "How long requests wait for others while the engine is free", 0, 10000);

@@ -86,7 +86,9 @@ struct ServerConfig {
   // Threads that compute. 0: one per core that this process may use.
   int threads = 0;
   // Tokens of the requests that wait or are computed, all together. Range [2, 2^40].
-  int64_t max_queue_tokens = 262144;
+  int64_t max_queue_tokens = 65536;
+  // Requests that have begun and not ended, all together. Range [1, 10000000].
+  int64_t max_requests_in_flight = 4096;
   // LSTM steps computed together, of all requests. Range [1, 65536].
   int64_t max_batch_rows = 256;
   // How long requests may wait for others while the engine is free and the batch is not full, in

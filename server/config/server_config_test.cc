@@ -171,7 +171,7 @@ TEST_F(ServerConfigTest, DescribesEverySettingInForce) {
   config.allow_failed_models = true;
   EXPECT_THAT(DescribeConfig(config), HasSubstr("grpc-port=50051"));
   EXPECT_THAT(DescribeConfig(config), HasSubstr("allow-failed-models=true"));
-  EXPECT_THAT(DescribeConfig(config), HasSubstr("max-queue-tokens=262144"));
+  EXPECT_THAT(DescribeConfig(config), HasSubstr("max-queue-tokens=65536"));
 }
 
 }  // namespace

@@ -55,8 +55,9 @@ grpc::ServerUnaryReactor* LanguageModelService::NextWords(grpc::CallbackServerCo
 
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
-  BITLM_RETURN_IF_ERROR(call->CheckAccess());
+  BITLM_RETURN_IF_ERROR(call->Admit());
   BITLM_RETURN_IF_ERROR(CheckSentenceCount(bytes, limits_));
+  BITLM_RETURN_IF_ERROR(environment_.scheduler->CheckRoom(EstimateTokens(bytes)));
   v1::ScoreSentencesRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));
   BITLM_ASSIGN_OR_RETURN(std::shared_ptr<const ServedModel> model,
@@ -82,7 +83,7 @@ absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeScoreTask(
 
 absl::StatusOr<std::shared_ptr<Task>> LanguageModelService::MakeNextWordsTask(
     const grpc::ByteBuffer& bytes, UnaryCall* call) const {
-  BITLM_RETURN_IF_ERROR(call->CheckAccess());
+  BITLM_RETURN_IF_ERROR(call->Admit());
   BITLM_RETURN_IF_ERROR(CheckCandidateCount(bytes, limits_));
   v1::NextWordsRequest request;
   BITLM_RETURN_IF_ERROR(TakeRequest(bytes, &request));

@@ -18,6 +18,7 @@ v1::Limits MakeLimits(const ServerConfig& config) {
   limits.set_max_message_bytes(config.limits.max_message_bytes);
   limits.set_max_queue_tokens(config.max_queue_tokens);
   limits.set_max_batch_rows(config.max_batch_rows);
+  limits.set_max_requests_in_flight(config.max_requests_in_flight);
   limits.set_max_queue_delay_ms(config.max_queue_delay_ms);
   const ConnectionLimits& connections = config.connections;
   limits.set_max_concurrent_streams(connections.max_concurrent_streams);
@@ -102,7 +103,7 @@ grpc::ServerUnaryReactor* ModelService::Reply(grpc::CallbackServerContext* conte
   auto* call =
       new UnaryCall(environment_, context, response, v1::ModelService::service_full_name(), method);
   const auto reply = [&]() -> decltype(answer(Request())) {
-    BITLM_RETURN_IF_ERROR(call->CheckAccess());
+    BITLM_RETURN_IF_ERROR(call->Admit());
     Request request;
     BITLM_RETURN_IF_ERROR(ParseRequest(bytes, &request));
     return answer(request);

@@ -1,5 +1,6 @@
 #include "server/service/score_request.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -75,6 +76,16 @@ absl::Status CheckSentenceCount(const grpc::ByteBuffer& bytes, const RequestLimi
   if (count <= limits.max_sentences_per_request) return absl::OkStatus();
   return OverLimit("sentences", "sentences", count, "max_sentences_per_request",
                    limits.max_sentences_per_request);
+}
+
+int64_t EstimateTokens(const grpc::ByteBuffer& bytes) {
+  int64_t tokens = CountFields(bytes, v1::ScoreSentencesRequest::kSentencesFieldNumber);
+  std::vector<grpc::Slice> slices;
+  if (!bytes.Dump(&slices).ok()) return 0;
+  for (const grpc::Slice& slice : slices) {
+    tokens += std::count(slice.begin(), slice.end(), uint8_t{' '});
+  }
+  return tokens;
 }
 
 absl::StatusOr<TokenizedSentence> TokenizeField(std::string_view field, std::string_view text,

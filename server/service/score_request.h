@@ -27,6 +27,10 @@ absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options,
 // limit.
 absl::Status CheckSentenceCount(const grpc::ByteBuffer& bytes, const RequestLimits& limits);
 
+// About how many tokens a ScoreSentencesRequest, not parsed yet, takes of the queue: its blanks and
+// its sentences.
+int64_t EstimateTokens(const grpc::ByteBuffer& bytes);
+
 // Normalizes and looks up the text of a field. Errors: INVALID_ARGUMENT naming the field, or the
 // field and max_words_per_sentence.
 absl::StatusOr<TokenizedSentence> TokenizeField(std::string_view field, std::string_view text,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "absl/strings/str_format.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/proto_buffer_writer.h"
 #include "server/service/errors.h"
@@ -37,10 +38,15 @@ UnaryCall::UnaryCall(const CallEnvironment& environment, grpc::CallbackServerCon
       response_(response),
       service_(service),
       method_(method) {
+  ++*environment_.in_flight;
   environment_.metrics->OnCallStarted(service_, method_);
 }
 
-absl::Status UnaryCall::CheckAccess() const {
+absl::Status UnaryCall::Admit() const {
+  if (*environment_.in_flight > environment_.max_in_flight) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "more than max_requests_in_flight (%d) at a time", environment_.max_in_flight));
+  }
   if (environment_.tokens == nullptr) return absl::OkStatus();
   return environment_.tokens->Check(context_->client_metadata());
 }
@@ -53,13 +59,6 @@ void UnaryCall::Run(std::shared_ptr<Task> task) {
   if (status.ok()) return;
   pending_ = false;
   environment_.pending->End();
-  if (absl::IsResourceExhausted(status)) {
-    // gRPC's retries wait this long, the reader of the trailers as well.
-    const absl::Duration wait = std::clamp(environment_.scheduler->EstimatedWait() / 2,
-                                           absl::Milliseconds(10), absl::Seconds(5));
-    context_->AddTrailingMetadata("grpc-retry-pushback-ms",
-                                  std::to_string(absl::ToInt64Milliseconds(wait)));
-  }
   Fail(status);
 }
 
@@ -72,6 +71,13 @@ void UnaryCall::Succeed(const google::protobuf::Message& response) {
 void UnaryCall::Fail(const absl::Status& status) {
   if (absl::IsCancelled(status) && late_) {
     return Fail(absl::DeadlineExceededError("the deadline passed before the request was computed"));
+  }
+  if (absl::IsResourceExhausted(status)) {
+    // gRPC's retries wait this long, the reader of the trailers as well.
+    const absl::Duration wait = std::clamp(environment_.scheduler->EstimatedWait() / 2,
+                                           absl::Milliseconds(10), absl::Seconds(5));
+    context_->AddTrailingMetadata("grpc-retry-pushback-ms",
+                                  std::to_string(absl::ToInt64Milliseconds(wait)));
   }
   if (!absl::IsCancelled(status)) environment_.metrics->OnRejected(Reason(status));
   End(ToGrpcStatus(status));
@@ -95,6 +101,7 @@ void UnaryCall::OnDone() {
   const absl::Duration duration = absl::Now() - started_;
   environment_.metrics->OnCallHandled(service_, method_, CodeName(code_), duration);
   environment_.log->OnEnd(*context_, service_, method_, code_, duration);
+  --*environment_.in_flight;
   if (pending_) environment_.pending->End();
   delete this;
 }

@@ -28,6 +28,9 @@ struct CallEnvironment {
   PendingAnswers* pending = nullptr;
   RequestLog* log = nullptr;
   const Tokens* tokens = nullptr;  // Null: callers need none.
+  // Calls that have begun and not ended, and how many there may be.
+  std::atomic<int64_t>* in_flight = nullptr;
+  int64_t max_in_flight = 0;
 };
 
 // The reactor of a unary RPC. Owns itself: deleted in OnDone. Exactly one of Succeed and Fail is
@@ -39,15 +42,16 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   UnaryCall(const CallEnvironment& environment, grpc::CallbackServerContext* context,
             grpc::ByteBuffer* response, std::string_view service, std::string_view method);
 
-  // Whether the caller may call. Errors: UNAUTHENTICATED.
-  absl::Status CheckAccess() const;
+  // Whether the call may go on, told before anything is spent on it. Errors: UNAUTHENTICATED;
+  // RESOURCE_EXHAUSTED when there are too many.
+  absl::Status Admit() const;
 
   absl::Time deadline() const { return absl::FromChrono(context_->deadline()); }
 
   // Queues `task`, whose completion ends this call; ends it at once when the queue refuses. Nothing
   // of the call may be touched afterwards.
   void Run(std::shared_ptr<Task> task);
-  // Ends the call.
+  // Ends the call; a RESOURCE_EXHAUSTED with the time after which to try again.
   void Succeed(const google::protobuf::Message& response);
   void Fail(const absl::Status& status);
 

@@ -101,6 +101,7 @@ TEST_F(ServerInputTest, AHundredThousandWordsAreOverTheDefaultLimit) {
 
 TEST_F(ServerInputTest, AHundredThousandWordsAreScoredWhenTheLimitAllows) {
   config_.limits.max_words_per_sentence = 100000;
+  config_.max_queue_tokens = 200000;
   StartServer();
   std::string sentence;
   for (int i = 0; i < 100000; ++i) sentence += "w1 ";

@@ -166,7 +166,7 @@ TEST(ServerProcessTest, LogsJsonOnRequest) {
   server.process().Signal(SIGTERM);
   EXPECT_EQ(server.process().Wait(), 0);
   EXPECT_THAT(server.process().errors(), HasSubstr("\"level\":\"info\""));
-  EXPECT_THAT(server.process().errors(), HasSubstr("max-queue-tokens=262144"));
+  EXPECT_THAT(server.process().errors(), HasSubstr("max-queue-tokens=65536"));
 }
 
 TEST(ServerProcessTest, ASecondSignalEndsAtOnce) {
