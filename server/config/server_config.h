@@ -47,7 +47,7 @@ struct ConnectionLimits {
   int64_t min_ping_interval_s = 10;
   // Memory that gRPC may take for messages, in MiB; over it calls and connections fail. 0: any.
   // Range [0, 1048576].
-  int64_t max_grpc_memory_mib = 512;
+  int64_t max_grpc_memory_mib = 256;
 };
 
 // Defaults are those of the flags.

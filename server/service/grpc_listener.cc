@@ -66,6 +66,9 @@ absl::StatusOr<GrpcListener> Listen(const GrpcListenerOptions& options,
   SetLimits(options.connections, &builder);
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder.SetMaxSendMessageSize(-1);
+  // gRPC unpacks a message before it looks at its size: 4 MiB may become 4 GiB.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   if (options.tokens) {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
     creators.push_back(MakeAccessInterceptor());
