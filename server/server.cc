@@ -68,8 +68,9 @@ Server::Server(const ServerConfig& config)
 
 Server::~Server() {
   http_.reset();
-  if (admin_ != nullptr) admin_->Shutdown();
-  models_.reset();  // Ends what admin calls wait for.
+  // Streams end at once; a load that an admin call waits for ends first.
+  if (admin_ != nullptr) admin_->Shutdown(std::chrono::system_clock::now());
+  models_.reset();
   if (grpc_ != nullptr) {
     health_->Attach(nullptr, {});
     scheduler_->Stop();  // Ends every call that has a task, so that Shutdown returns.
@@ -254,7 +255,7 @@ int64_t Server::SetDraining(bool draining) {
   if (draining) {
     health_->SetOpen(false);
     scheduler_->Drain();
-  } else {
+  } else if (!closing_) {
     scheduler_->Resume();
     health_->SetOpen(true);
   }
@@ -262,7 +263,7 @@ int64_t Server::SetDraining(bool draining) {
 }
 
 bool Server::Drain() {
-  if (admin_ != nullptr) admin_->Shutdown();
+  closing_ = true;  // The admin service stays, and cannot resume; nobody waits for its calls.
   health_->SetOpen(false);
   std::this_thread::sleep_for(std::chrono::milliseconds(config_.drain_delay_ms));
   const absl::Time deadline = absl::Now() + absl::Milliseconds(config_.exit_timeout_ms);

@@ -47,8 +47,8 @@ class Server {
   int admin_port() const { return admin_port_; }
   int http_port() const { return http_->port(); }
 
-  // Reads again what can change on disk: certificates, tokens, and the models unless the control
-  // mode is none. Does not wait.
+  // Reads again what can change on disk: tokens, and the models unless the control mode is none.
+  // Certificates are read at their own interval. Does not wait.
   void Reload();
 
   // Stop but for the end: connections stay open, for what runs out with the process. To a client
@@ -97,6 +97,7 @@ class Server {
   std::unique_ptr<AdminService> admin_service_;
   std::unique_ptr<grpc::Server> admin_;
   int admin_port_ = 0;
+  std::atomic<bool> closing_ = false;
   std::unique_ptr<HttpServer> http_;  // Last: its handlers read the others.
 };
 

@@ -246,8 +246,8 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
     return absl::InvalidArgumentError("sentences and --file exclude each other");
   }
   result.connection.options.timeout = absl::Seconds(timeout_seconds);
-  credentials.tls =
-      credentials.tls || !credentials.ca_file.empty() || !credentials.certificate_file.empty();
+  credentials.tls = credentials.tls || !credentials.ca_file.empty() ||
+                    !credentials.certificate_file.empty() || !credentials.key_file.empty();
   result.score.options.begin_of_sentence = !score_no_begin;
   result.score.options.end_of_sentence = !score_no_end;
   result.score.header = !no_header;

@@ -1,7 +1,9 @@
 #include "clients/cpp/connection.h"
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
@@ -12,6 +14,10 @@ namespace {
 
 absl::Status Read(const std::string& path, std::string* text) {
   if (path.empty()) return absl::OkStatus();
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {  // Reading one would throw.
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory"));
+  }
   std::ifstream file(path, std::ios::binary);
   text->assign(std::istreambuf_iterator<char>(file), {});
   if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));

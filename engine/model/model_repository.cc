@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "absl/strings/str_format.h"
+#include "engine/base/status.h"
 #include "engine/model/config_json.h"
 
 namespace bitlm {
@@ -27,14 +28,18 @@ int64_t ParseVersion(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? version : 0;
 }
 
-// Names of the directories in `directory`, links to directories included; empty when it cannot be
-// read.
-std::vector<std::string> Subdirectories(const fs::path& directory) {
+// Names of the directories in `directory`, links to directories included. Errors: INTERNAL when it
+// cannot be read; one that is gone is empty.
+absl::StatusOr<std::vector<std::string>> Subdirectories(const fs::path& directory) {
   std::vector<std::string> names;
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     std::error_code not_readable;
     if (it->is_directory(not_readable)) names.push_back(it->path().filename().string());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return absl::InternalError(
+        absl::StrFormat("%s: cannot be read: %s", directory.string(), error.message()));
   }
   return names;
 }
@@ -55,9 +60,12 @@ absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& reposit
     return absl::NotFoundError(absl::StrFormat("%s: no such model repository", repository));
   }
   std::vector<ModelLocation> models;
-  for (const std::string& name : Subdirectories(repository)) {
+  BITLM_ASSIGN_OR_RETURN(const std::vector<std::string> names, Subdirectories(repository));
+  for (const std::string& name : names) {
     if (!IsModelName(name)) continue;
-    for (const std::string& version_name : Subdirectories(fs::path(repository) / name)) {
+    BITLM_ASSIGN_OR_RETURN(const std::vector<std::string> version_names,
+                           Subdirectories(fs::path(repository) / name));
+    for (const std::string& version_name : version_names) {
       const int64_t version = ParseVersion(version_name);
       const fs::path directory = fs::path(repository) / name / version_name;
       if (version == 0) continue;

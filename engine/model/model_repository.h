@@ -23,7 +23,8 @@ struct ModelLocation {
 // Every <name>/<version>/ of `repository` that holds a config.json, sorted by name, then version.
 // Names satisfy IsModelName; versions are positive integers without leading zeros;
 // anything else is skipped, as Triton does; version directories that lack only the config.json are
-// added to `skipped` unless it is null. Errors: NOT_FOUND when `repository` is not a directory.
+// added to `skipped` unless it is null. Errors: NOT_FOUND when `repository` is not a directory,
+// INTERNAL when it or a model's directory cannot be read.
 absl::StatusOr<std::vector<ModelLocation>> ListModels(const std::string& repository,
                                                       std::vector<std::string>* skipped = nullptr);
 

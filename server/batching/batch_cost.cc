@@ -13,7 +13,8 @@ constexpr double kMinVariance = 0.25;
 }  // namespace
 
 void BatchCost::Learn(int64_t rows, absl::Duration time) {
-  double seconds = absl::ToDoubleSeconds(time);
+  constexpr double kLeast = 1e-9;  // The wall clock may go back.
+  double seconds = std::max(kLeast, absl::ToDoubleSeconds(time));
   if (weight_ > 1) seconds = std::min(seconds, kHeldUp * absl::ToDoubleSeconds(Estimate(rows)));
   const auto n = static_cast<double>(rows);
   weight_ = kKept * weight_ + 1;

@@ -37,6 +37,15 @@ TEST(BatchCostTest, FollowsAChangeAndForgivesAHiccup) {
   ExpectNear(cost.Estimate(4), absl::Milliseconds(10));
 }
 
+TEST(BatchCostTest, SurvivesAClockThatGoesBack) {
+  BatchCost cost;
+  for (int i = 0; i < 100; ++i) cost.Learn(1 + i % 8, absl::Milliseconds(1));
+  for (int i = 0; i < 100; ++i) cost.Learn(1 + i % 8, absl::Seconds(-10));
+  EXPECT_GE(cost.Estimate(4), absl::ZeroDuration());
+  for (int i = 0; i < 300; ++i) cost.Learn(1 + i % 8, absl::Milliseconds(1));
+  ExpectNear(cost.Estimate(4), absl::Milliseconds(1));
+}
+
 TEST(BatchCostTest, RowsNeverCostLessThanNothing) {
   BatchCost cost;
   for (int i = 0; i < 100; ++i) {

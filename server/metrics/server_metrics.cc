@@ -321,7 +321,7 @@ void ServerMetrics::SetModelReady(const std::string& name, int64_t version, bool
 
 void ServerMetrics::SetModelFailed(const std::string& name, int64_t version, bool failed) {
   Gauge& gauge = impl_->model_failed.Add(ModelLabels(name, version));
-  gauge.Set(1);
+  gauge.Set(failed ? 1 : 0);
   if (!failed) impl_->model_failed.Remove(&gauge);
 }
 

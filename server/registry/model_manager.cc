@@ -214,6 +214,7 @@ void ModelManager::SyncModel(const std::string& name,
     }
     if (TryLoad(version->second)) kept.insert(version->first);
   }
+  SyncLabels(name);  // Before what they named until now goes.
   const bool room = only != nullptr || options_.latest_versions == 0 ||
                     static_cast<int64_t>(kept.size()) < options_.latest_versions;
   for (const auto& model : registry_->List()) {
@@ -225,7 +226,6 @@ void ModelManager::SyncModel(const std::string& name,
                             std::filesystem::is_directory(directory, error);
     if (!incomplete) Unserve(name, model->version);
   }
-  SyncLabels(name);
 }
 
 bool ModelManager::TryLoad(const ModelLocation& location) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -195,6 +196,11 @@ TEST_F(ModelManagerTest, AMissingRepositoryChangesNothing) {
   EXPECT_THAT(Served(), ElementsAre("a/1"));
   fs::rename(repository_.path() + ".away", repository_.path());
   EXPECT_THAT(manager_->Reload(), IsOk());
+  if (geteuid() == 0) return;  // Root reads everything.
+  fs::permissions(repository_.path(), fs::perms::none);
+  EXPECT_FALSE(manager_->Reload().ok());
+  EXPECT_THAT(Served(), ElementsAre("a/1"));
+  fs::permissions(repository_.path(), fs::perms::owner_all);
 }
 
 TEST_F(ModelManagerTest, PollsByItself) {
