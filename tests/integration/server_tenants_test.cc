@@ -13,28 +13,20 @@ namespace bitlm {
 namespace {
 
 // Computes as another model does, and then leaves garbage in the states, which go into the cache.
-class PoisonedModel : public LanguageModel {
+class PoisonedModel : public GatedModel {
  public:
-  explicit PoisonedModel(std::shared_ptr<const LanguageModel> model) : model_(std::move(model)) {}
+  using GatedModel::GatedModel;
 
-  const Model& model() const override { return model_->model(); }
-  size_t state_size() const override { return model_->state_size(); }
-  std::string description() const override { return model_->description(); }
-  uint64_t weight_bytes() const override { return model_->weight_bytes(); }
   void Advance(std::span<const TokenId> tokens, std::span<const float* const> states,
                std::span<float* const> next, ThreadPool* pool) const override {
-    model_->Advance(tokens, states, next, pool);
+    GatedModel::Advance(tokens, states, next, pool);
     RandomBits random(seed_++);
     for (float* state : next) {
       for (size_t i = 0; i < state_size(); ++i) state[i] = random.Uniform(-1, 1);
     }
   }
-  void Output(std::span<const OutputRow> rows, ThreadPool* pool) const override {
-    model_->Output(rows, pool);
-  }
 
  private:
-  const std::shared_ptr<const LanguageModel> model_;
   mutable std::atomic<uint64_t> seed_ = 1;
 };
 
