@@ -27,8 +27,8 @@ absl::StatusOr<ScoreOptions> ReadScoreOptions(const v1::ScoreOptions& options,
 // limit.
 absl::Status CheckSentenceCount(const grpc::ByteBuffer& bytes, const RequestLimits& limits);
 
-// About how many tokens a ScoreSentencesRequest, not parsed yet, takes of the queue: its blanks and
-// its sentences.
+// About how many tokens a ScoreSentencesRequest, not parsed yet, takes of the queue: its blanks. Too
+// few for sentences of a word or two, which the queue itself then refuses.
 int64_t EstimateTokens(const grpc::ByteBuffer& bytes);
 
 // Normalizes and looks up the text of a field. Errors: INVALID_ARGUMENT naming the field, or the
