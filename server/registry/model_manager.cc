@@ -309,10 +309,10 @@ void ModelManager::Release() {
 absl::Status ModelManager::LoadNow(const std::string& name, int64_t version) {
   BITLM_ASSIGN_OR_RETURN(const std::vector<ModelLocation> locations,
                          ListModels(options_.repository));
-  std::set<int64_t> found;
+  std::map<int64_t, std::string> found;  // Directories.
   for (const ModelLocation& location : locations) {
     if (location.name == name && (version == 0 || location.version == version)) {
-      found.insert(location.version);
+      found[location.version] = location.directory;
     }
   }
   if (found.empty()) return absl::NotFoundError("model: the repository does not have it");
@@ -326,13 +326,13 @@ absl::Status ModelManager::LoadNow(const std::string& name, int64_t version) {
       if (model->name == name) wanted.insert(model->version);
     }
   }
-  for (const int64_t candidate : found) {  // What failed is tried again.
+  for (const auto& [candidate, directory] : found) {  // What failed is tried again.
     const auto tried = tried_.find({name, candidate});
     if (tried != tried_.end() && !tried->second.status.ok()) tried_.erase(tried);
   }
   BITLM_RETURN_IF_ERROR(Sync());
   for (auto candidate = found.rbegin(); candidate != found.rend(); ++candidate) {
-    const auto tried = tried_.find({name, *candidate});
+    const auto tried = tried_.find({name, candidate->first});
     if (tried == tried_.end()) continue;
     if (!tried->second.status.ok()) {
       if (was.has_value()) {
@@ -340,8 +340,7 @@ absl::Status ModelManager::LoadNow(const std::string& name, int64_t version) {
       } else if (!registry_->Serves(name)) {
         wanted_.erase(name);
       }
-      return WithoutPaths(tried->second.status,
-                          absl::StrCat(options_.repository, "/", name, "/", *candidate));
+      return WithoutPaths(tried->second.status, candidate->second);
     }
     if (version == 0) break;
   }
