@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "clients/flags/credential_flags.h"
+
 namespace bitlm::bench {
 namespace {
 
@@ -41,6 +43,7 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   app.set_version_flag("--version", "bitlm-bench " BITLM_VERSION);
   app.add_option("--server", load.target, "host:port")->capture_default_str();
   app.add_option("--model", workload.model, "Name of the model; default: the server's only one");
+  client::AddCredentialFlags(&app, &load.credentials);
   auto* text = app.add_option_group("text");
   text->add_option("--sentences", arguments.sentences, "A file, one sentence a line; -: stdin");
   text->add_option(
@@ -95,6 +98,7 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
   }
+  client::CompleteCredentials(&load.credentials);
   workload.rpc = rpc == "next" ? Rpc::kNextWords : Rpc::kScoreSentences;
   load.arrivals = arrivals == "constant" ? ArrivalKind::kConstant : ArrivalKind::kPoisson;
   if (workload.rpc == Rpc::kNextWords && !arguments.nbest.empty()) {

@@ -78,5 +78,15 @@ TEST(BenchArgumentsTest, HelpAndVersionAreOutput) {
   EXPECT_EQ(ParseArguments({"--version"})->output.substr(0, 12), "bitlm-bench ");
 }
 
+TEST(BenchArgumentsTest, FilesOfTlsSwitchItOn) {
+  const auto plain = ParseArguments({"--sentences", "text"});
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  EXPECT_FALSE(plain->load.credentials.tls);
+  const auto secure = ParseArguments({"--sentences", "text", "--tls-ca-file", "ca.pem"});
+  ASSERT_TRUE(secure.ok()) << secure.status();
+  EXPECT_TRUE(secure->load.credentials.tls);
+  EXPECT_EQ(secure->load.credentials.ca_file, "ca.pem");
+}
+
 }  // namespace
 }  // namespace bitlm::bench

@@ -13,9 +13,8 @@
 #include <utility>
 
 #include "bitlm/v1/language_model_service.grpc.pb.h"
+#include "clients/cpp/connection.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace bitlm::bench {
@@ -114,8 +113,9 @@ class Load {
       arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
       arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // What the server says is what counts.
       arguments.SetMaxReceiveMessageSize(-1);
-      const auto channel =
-          grpc::CreateCustomChannel(options_.target, grpc::InsecureChannelCredentials(), arguments);
+      const auto [channel, status] =
+          client::Connect(options_.target, options_.credentials, arguments);
+      if (!status.ok()) return status;
       const auto limit = std::chrono::system_clock::now() + std::chrono::seconds(5);
       if (!channel->WaitForConnected(limit)) {
         return absl::UnavailableError(options_.target + ": no server answers");
@@ -174,6 +174,7 @@ class Load {
         deadline = options_.storm_deadline_min +
                    uniform(random_) * (options_.storm_deadline_max - options_.storm_deadline_min);
       }
+      client::Authorize(options_.credentials, &call->context);
       call->context.set_deadline(std::chrono::system_clock::now() +
                                  absl::ToChronoMicroseconds(deadline));
       if (uniform(random_) < options_.cancel) {

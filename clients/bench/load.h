@@ -10,11 +10,13 @@
 #include "absl/time/time.h"
 #include "clients/bench/arrivals.h"
 #include "clients/bench/workload.h"
+#include "clients/cpp/client.h"
 
 namespace bitlm::bench {
 
 struct LoadOptions {
   std::string target = "127.0.0.1:50051";
+  client::Credentials credentials = {};
   int connections = 1;
   // Closed loop: so many calls are always in flight. At least 1.
   int concurrency = 1;
@@ -52,7 +54,8 @@ struct LoadResult {
   absl::Duration elapsed;  // The measured time.
 };
 
-// Errors: UNAVAILABLE when the server does not answer in five seconds.
+// Errors: UNAVAILABLE when the server does not answer in five seconds; of credentials that cannot
+// be read.
 absl::StatusOr<LoadResult> RunLoad(const Workload& workload, const LoadOptions& options);
 
 }  // namespace bitlm::bench

@@ -3,13 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <exception>
 #include <map>
 #include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "clients/flags/credential_flags.h"
 
 namespace bitlm::cli {
 namespace {
@@ -207,19 +207,7 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
       ->capture_default_str();
 
   client::Credentials& credentials = result.connection.options.credentials;
-  app.add_flag("--tls", credentials.tls,
-               "The server has TLS; the system's certificates are trusted")
-      ->envname("BITLM_TLS");
-  app.add_option("--tls-ca-file", credentials.ca_file, "Trust these certificates instead, PEM")
-      ->envname("BITLM_TLS_CA_FILE");
-  app.add_option("--tls-cert-file", credentials.certificate_file,
-                 "Certificate of this client, PEM, for servers that want one")
-      ->envname("BITLM_TLS_CERT_FILE");
-  app.add_option("--tls-key-file", credentials.key_file, "Its private key, PEM")
-      ->envname("BITLM_TLS_KEY_FILE");
-  // Not a flag: other users of the machine see those.
-  app.footer("A bearer token, for servers that want one, comes from the environment: BITLM_TOKEN.");
-  if (const char* token = std::getenv("BITLM_TOKEN"); token != nullptr) credentials.token = token;
+  client::AddCredentialFlags(&app, &credentials);
 
   bool score_no_begin = false, score_no_end = false, next_no_end = false, no_header = false;
   CLI::App* score = AddScore(app, result.score, score_no_begin, score_no_end, no_header);
@@ -246,8 +234,7 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& args) {
     return absl::InvalidArgumentError("sentences and --file exclude each other");
   }
   result.connection.options.timeout = absl::Seconds(timeout_seconds);
-  credentials.tls = credentials.tls || !credentials.ca_file.empty() ||
-                    !credentials.certificate_file.empty() || !credentials.key_file.empty();
+  client::CompleteCredentials(&credentials);
   result.score.options.begin_of_sentence = !score_no_begin;
   result.score.options.end_of_sentence = !score_no_end;
   result.score.header = !no_header;
