@@ -8,18 +8,31 @@
 
 namespace bitlm::BITLM_ISA {
 
-// Exp of kExpLow to kExpHigh.
-BITLM_INLINE F32 ExpInRange(F32 t) {
+// Exp of kExpLow to kExpHigh, of each of several vectors in place.
+template <int kCount>
+BITLM_INLINE void ExpInRange(F32 (&t)[kCount]) {
   using namespace elementary;  // NOLINT: constants only.
-  const F32 shifted = Fma(t, Set(kLog2E), Set(kRound));
-  const F32 n = Sub(shifted, Set(kRound));
-  F32 r = Fma(n, Set(-kLn2High), t);
-  r = Fma(n, Set(-kLn2Low), r);
-  F32 p = Set(kExpPoly[0]);
-  for (int i = 1; i < 6; ++i) p = Fma(p, r, Set(kExpPoly[i]));
-  p = Add(Fma(p, Mul(r, r), r), Set(1.0f));
-  const I32 exponent = Sub(BitsOf(shifted), SetInt(kRoundBits - 127));
-  return Mul(p, FromBits(ShiftLeft<23>(exponent)));
+  const auto each = [](const auto& step) __attribute__((always_inline)) {
+    for (int i = 0; i < kCount; ++i) step(i);
+  };
+  F32 shifted[kCount], n[kCount], p[kCount];
+  each([&](int i) { shifted[i] = Fma(t[i], Set(kLog2E), Set(kRound)); });
+  each([&](int i) { n[i] = Sub(shifted[i], Set(kRound)); });
+  each([&](int i) { t[i] = Fma(n[i], Set(-kLn2High), t[i]); });
+  each([&](int i) { t[i] = Fma(n[i], Set(-kLn2Low), t[i]); });
+  each([&](int i) { p[i] = Set(kExpPoly[0]); });
+  for (int j = 1; j < 6; ++j) each([&](int i) { p[i] = Fma(p[i], t[i], Set(kExpPoly[j])); });
+  each([&](int i) { p[i] = Add(Fma(p[i], Mul(t[i], t[i]), t[i]), Set(1.0f)); });
+  each([&](int i) {
+    const I32 exponent = Sub(BitsOf(shifted[i]), SetInt(kRoundBits - 127));
+    t[i] = Mul(p[i], FromBits(ShiftLeft<23>(exponent)));
+  });
+}
+
+BITLM_INLINE F32 ExpInRange(F32 t) {
+  F32 one[] = {t};
+  ExpInRange(one);
+  return one[0];
 }
 
 BITLM_INLINE F32 Exp(F32 x) {

@@ -8,17 +8,39 @@
 
 namespace bitlm::BITLM_ISA {
 
+// Calls body(v, n) for the n values from v on that a vector takes. The whole vectors are a loop of
+// their own, in which the masks of n fall away: stores with masks make the loads after them wait.
+template <typename Body>
+BITLM_INLINE void ForVectors(size_t count, const Body& body) {
+  size_t v = 0;
+  for (; v + 16 <= count; v += 16) body(v, 16);
+  if (v < count) body(v, count - v);
+}
+
 // The sum of a tile whose maximum is known. No argument is above 0, and 0 is what Exp gives below
-// kExpLow, so that half of its selections fall away.
+// kExpLow, so that half of its selections fall away. Several vectors go through every operation
+// side by side: one after the other, their long chains would fill the CPU's queues and wait there.
 BITLM_INLINE SoftmaxPart SumOfTile(const float* logits, size_t count, F32 maxima) {
+  constexpr int kSideBySide = kVectors >= 32 ? 4 : 1;
   const F32 max = Set(MaxLane(maxima));
   const F32 low = Set(elementary::kExpLow);
   F32 sum = Set(0.0f);
-  for (size_t v = 0; v < count; v += 16) {
-    const F32 x = Sub(LoadFirst(logits + v, count - v), max);
-    const Mask counted = And(FirstLanes(count - v), Greater(x, low));
-    sum = Select(counted, Add(sum, ExpInRange(Max(x, low))), sum);
+  size_t v = 0;
+  for (; v + 16 * kSideBySide <= count; v += 16 * kSideBySide) {
+    F32 x[kSideBySide], raised[kSideBySide];
+    for (int i = 0; i < kSideBySide; ++i)
+      x[i] = Sub(Load(logits + v + 16 * static_cast<size_t>(i)), max);
+    for (int i = 0; i < kSideBySide; ++i) raised[i] = Max(x[i], low);
+    ExpInRange(raised);
+    for (int i = 0; i < kSideBySide; ++i)
+      sum = Select(Greater(x[i], low), Add(sum, raised[i]), sum);
   }
+  ForVectors(
+      count - v, [&](size_t at, size_t n) __attribute__((always_inline)) {
+        const F32 x = Sub(LoadFirst(logits + v + at, n), max);
+        const Mask counted = And(FirstLanes(n), Greater(x, low));
+        sum = Select(counted, Add(sum, ExpInRange(Max(x, low))), sum);
+      });
   return {.max = MaxLane(maxima), .sum = SumLanes(sum)};
 }
 
@@ -28,9 +50,10 @@ BITLM_INLINE F32 LargerOf(F32 maxima, F32 x, size_t count) {
 
 SoftmaxPart SoftmaxTile(const float* logits, size_t count) {
   F32 maxima = Set(-__builtin_inff());
-  for (size_t v = 0; v < count; v += 16) {
-    maxima = LargerOf(maxima, LoadFirst(logits + v, count - v), count - v);
-  }
+  ForVectors(
+      count, [&](size_t v, size_t n) __attribute__((always_inline)) {
+        maxima = LargerOf(maxima, LoadFirst(logits + v, n), n);
+      });
   return SumOfTile(logits, count, maxima);
 }
 
@@ -38,11 +61,19 @@ SoftmaxPart SoftmaxSums(const SoftmaxSumsArgs& args) {
   const size_t count = args.count;
   const F32 scale = Set(args.scale);
   F32 maxima = Set(-__builtin_inff());
-  for (size_t v = 0; v < count; v += 16) {
-    F32 logit = Mul(scale, ToFloat(LoadFirstInt(args.sums + v, count - v)));
-    if (args.bias != nullptr) logit = Add(logit, LoadFirst(args.bias + v, count - v));
-    StoreFirst(args.logits + v, logit, count - v);
-    maxima = LargerOf(maxima, logit, count - v);
+  const auto logits = [&](const auto& biased) __attribute__((always_inline)) {
+    ForVectors(
+        count, [&](size_t v, size_t n) __attribute__((always_inline)) {
+          const F32 logit = biased(Mul(scale, ToFloat(LoadFirstInt(args.sums + v, n))), v, n);
+          StoreFirst(args.logits + v, logit, n);
+          maxima = LargerOf(maxima, logit, n);
+        });
+  };
+  if (args.bias == nullptr) {
+    logits([](F32 x, size_t, size_t) __attribute__((always_inline)) { return x; });
+  } else {
+    logits([&](F32 x, size_t v, size_t n)
+               __attribute__((always_inline)) { return Add(x, LoadFirst(args.bias + v, n)); });
   }
   return SumOfTile(args.logits, count, maxima);
 }
