@@ -30,13 +30,15 @@ struct Level {
 constexpr uint32_t kUpToAvx512 = kAvx2Fma | kAvx512;
 constexpr uint32_t kUpToVnni = kUpToAvx512 | kAvx512Vnni;
 constexpr uint32_t kUpToVpopcntdq = kUpToVnni | kAvx512Vpopcntdq;
+constexpr uint32_t kUpToPermute = kUpToVpopcntdq | kAvx512Permute;
 constexpr Level kLevels[] = {
     {"portable", kNone},
     {"avx2", kAvx2Fma},
     {"avx512", kUpToAvx512},
     {"avx512_vnni", kUpToVnni},
     {"avx512_vpopcntdq", kUpToVpopcntdq},
-    {"amx", kUpToVpopcntdq | kAvx512Bf16 | kAmxInt8 | kAmxBf16},
+    {"avx512_permute", kUpToPermute},
+    {"amx", kUpToPermute | kAvx512Bf16 | kAmxInt8 | kAmxBf16},
     {"neon", kNeon},
     {"neon_dotprod", kNeon | kNeonDotprod},
 };
@@ -63,6 +65,7 @@ uint32_t Detect() {
     found |= kAvx512;
   }
   if (!(found & kAvx512) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
+  if ((c & (1u << 1)) && __builtin_cpu_is("amd")) found |= kAvx512Permute;
   if (c & (1u << 11)) found |= kAvx512Vnni;
   if (c & (1u << 14)) found |= kAvx512Vpopcntdq;
   const bool amx_tile = (d & (1u << 24)) != 0;
@@ -129,10 +132,15 @@ std::string Describe(uint32_t features) {
   static constexpr struct {
     uint32_t bit;
     const char* name;
-  } kNames[] = {{kAvx2Fma, "avx2_fma"},        {kAvx512, "avx512"},
-                {kAvx512Vnni, "avx512_vnni"},  {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
-                {kAvx512Bf16, "avx512_bf16"},  {kAmxInt8, "amx_int8"},
-                {kAmxBf16, "amx_bf16"},        {kNeon, "neon"},
+  } kNames[] = {{kAvx2Fma, "avx2_fma"},
+                {kAvx512, "avx512"},
+                {kAvx512Vnni, "avx512_vnni"},
+                {kAvx512Vpopcntdq, "avx512_vpopcntdq"},
+                {kAvx512Bf16, "avx512_bf16"},
+                {kAmxInt8, "amx_int8"},
+                {kAmxBf16, "amx_bf16"},
+                {kAvx512Permute, "avx512_permute"},
+                {kNeon, "neon"},
                 {kNeonDotprod, "neon_dotprod"}};
   std::vector<std::string> parts;
   for (const auto& [bit, name] : kNames) {

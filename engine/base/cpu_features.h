@@ -20,6 +20,9 @@ enum Feature : uint32_t {
   kAmxBf16 = 1u << 6,
   kNeon = 1u << 7,  // Every 64-bit ARM CPU has it.
   kNeonDotprod = 1u << 8,
+  // AVX-512 VBMI on a CPU that begins two shuffles of words a cycle: AMD's. The CPU does not tell
+  // how many, so its vendor does.
+  kAvx512Permute = 1u << 9,
 };
 
 // What this CPU and operating system offer. On Linux, asks the kernel for the AMX tile state the
@@ -32,10 +35,10 @@ uint32_t Detected();
 uint32_t Usable();
 
 // Narrows `detected` to a named level: "portable"; on x86-64 "avx2", "avx512", "avx512_vnni",
-// "avx512_vpopcntdq", "amx"; on 64-bit ARM "neon", "neon_dotprod"; each level includes those before
-// it; empty = all. Every name is known everywhere: a level of the other architecture leaves
-// nothing, which is "portable". Errors: INVALID_ARGUMENT for any other name, listing the known
-// ones.
+// "avx512_vpopcntdq", "avx512_permute", "amx"; on 64-bit ARM "neon", "neon_dotprod"; each level
+// includes those before it; empty = all. Every name is known everywhere: a level of the other
+// architecture leaves nothing, which is "portable". Errors: INVALID_ARGUMENT for any other name,
+// listing the known ones.
 absl::StatusOr<uint32_t> Narrow(uint32_t detected, std::string_view level);
 
 // INVALID_ARGUMENT when BITLM_CPU_ISA holds an unknown value.

@@ -151,8 +151,8 @@ TEST(CpuLanguageModelTest, EveryInstructionSetGivesTheSameBits) {
     const std::vector<TokenId> tokens = RandomTokens(config.vocabulary_size, 6, 9);
     ASSERT_OK_AND_ASSIGN(auto portable, MakeCpuLanguageModel(model, cpu::kNone));
     const Outputs expected = Read(*portable, tokens);
-    for (const char* level :
-         {"avx2", "avx512", "avx512_vnni", "avx512_vpopcntdq", "amx", "neon", "neon_dotprod"}) {
+    for (const char* level : {"avx2", "avx512", "avx512_vnni", "avx512_vpopcntdq", "avx512_permute",
+                              "amx", "neon", "neon_dotprod"}) {
       ASSERT_OK_AND_ASSIGN(const uint32_t features, cpu::Narrow(cpu::Usable(), level));
       ASSERT_OK_AND_ASSIGN(auto variant, MakeCpuLanguageModel(model, features));
       const Outputs found = Read(*variant, tokens);

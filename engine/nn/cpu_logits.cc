@@ -16,6 +16,11 @@ CpuLogits::CpuLogits(const CpuWeights& weights, const KernelSet& kernels, size_t
   const size_t embedding = weights.output.matrix.columns;
   z_ = TakeFloatRows(scratch_, rows.size(), embedding);
   zq_ = TakeQuantizedRows(scratch_, rows.size(), embedding, planes);
+  const PackedMatrix& output = weights.output.matrix;
+  if (kernels.binary_tables != nullptr && output.kind == MatrixKind::kBinary) {
+    zq_.tables_bytes = BinaryTablesBytes(output.groups(), planes);
+    zq_.tables = scratch_.Take<std::byte>(rows.size() * zq_.tables_bytes);
+  }
   z_scales_ = scratch_.Take<float>(rows.size() * weights.output.scales.size());
 }
 
@@ -52,6 +57,14 @@ void CpuLogits::Project(size_t first, size_t count) {
                      .q_stride = zq.q_stride,
                      .scales = zq.scales,
                      .totals = zq.totals});
+  if (zq.tables != nullptr) {
+    kernels_.binary_tables({.q = zq.q,
+                            .q_stride = zq.q_stride,
+                            .planes = zq.planes,
+                            .groups = weights_.output.matrix.groups(),
+                            .batch = count,
+                            .tables = zq.tables});
+  }
   const AlignedBuffer<float>& scales = weights_.output.scales;
   for (size_t plane = 0; plane < scales.size(); ++plane) {
     float* of_plane = z_scales_ + plane * rows_.size() + first;

@@ -17,7 +17,7 @@ namespace {
 // Tiles of one task at most: few enough for their weights to stay in cache while all rows pass over
 // them. And tasks for each thread, where there are so many tiles: with few, one thread waits long.
 constexpr size_t kMaxGroupTiles = 4;
-constexpr size_t kTasksPerThread = 4;
+constexpr size_t kTasksPerThread = 8;
 // Parts of rows and tiles from which they are combined by more than one thread.
 constexpr size_t kParallelParts = 8192;
 constexpr size_t kTilePanels = kSoftmaxTile / kPanelRows;

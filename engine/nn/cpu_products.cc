@@ -27,7 +27,9 @@ QuantizedRows QuantizedRows::From(size_t first) const {
           .q_stride = q_stride,
           .planes = planes,
           .scales = scales + first,
-          .totals = totals + first};
+          .totals = totals + first,
+          .tables = tables == nullptr ? nullptr : tables + first * tables_bytes,
+          .tables_bytes = tables_bytes};
 }
 
 QuantizedRows TakeQuantizedRows(Scratch& scratch, size_t batch, size_t columns, int planes) {
@@ -138,6 +140,7 @@ void IntegerPanels(const KernelSet& kernels, const PackedMatrix& matrix, size_t 
                        .planes = x.planes,
                        .totals = x.totals,
                        .batch = batch,
+                       .tables = x.tables,
                        .sums = sums,
                        .sums_stride = sums_stride});
 }

@@ -19,6 +19,9 @@ struct QuantizedRows {
   int planes = 1;
   float* scales = nullptr;    // [batch].
   int32_t* totals = nullptr;  // [batch].
+  // For several binary products: binary_gemm's tables of q, tables_bytes each row; may be null.
+  std::byte* tables = nullptr;
+  size_t tables_bytes = 0;
   // Instead of q and totals, for matrices of sign_inputs: [batch][bits_stride], as
   // kernels/xnor_gemm reads them.
   uint64_t* bits = nullptr;

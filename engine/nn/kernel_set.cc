@@ -12,6 +12,7 @@ KernelSet SelectKernels(uint32_t features) {
   const auto& float_gemm = Select(FloatGemmVariants(), features);
   KernelSet kernels;
   kernels.binary_gemm = binary_gemm.run;
+  kernels.binary_tables = BinaryTablesOf(binary_gemm.run);
   kernels.int8_gemm = Select(Int8GemmVariants(), features).run;
   kernels.xnor_gemm = xnor_gemm.run;
   kernels.sign_bits = Select(SignBitsVariants(), features).run;

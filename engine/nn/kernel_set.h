@@ -19,6 +19,7 @@ namespace bitlm {
 
 struct KernelSet {
   BinaryGemmFn* binary_gemm = nullptr;
+  BinaryTablesFn* binary_tables = nullptr;  // Of binary_gemm; null: it has none.
   Int8GemmFn* int8_gemm = nullptr;
   XnorGemmFn* xnor_gemm = nullptr;
   SignBitsFn* sign_bits = nullptr;

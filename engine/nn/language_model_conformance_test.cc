@@ -122,7 +122,7 @@ const char* const kImplementations[] = {
     "neon",
     "neon_dotprod",
 #else
-    "avx2",      "avx512",   "avx512_vnni", "avx512_vpopcntdq", "amx",
+    "avx2",      "avx512",   "avx512_vnni", "avx512_vpopcntdq", "avx512_permute", "amx",
 #endif
 };
 

@@ -93,8 +93,8 @@ TEST_P(SameBitsTest, WhateverTheBatchOrderThreadsAndInstructions) {
     ASSERT_EQ(score.token_ranks, expected[i].token_ranks) << "sentence " << i;
   };
   std::vector<std::string> tried;
-  for (const char* level : {"amx", "avx512_vpopcntdq", "avx512_vnni", "avx512", "avx2",
-                            "neon_dotprod", "neon", "portable"}) {
+  for (const char* level : {"amx", "avx512_permute", "avx512_vpopcntdq", "avx512_vnni", "avx512",
+                            "avx2", "neon_dotprod", "neon", "portable"}) {
     ASSERT_OK_AND_ASSIGN(const uint32_t features, cpu::Narrow(cpu::Usable(), level));
     ASSERT_OK_AND_ASSIGN(auto variant, MakeCpuLanguageModel(model, {.features = features,
                                                                     .min_parallel_cycles = 0}));

@@ -11,6 +11,10 @@ BinaryGemmFn BinaryGemm;
 namespace amx {
 BinaryGemmFn BinaryGemm;
 }
+namespace avx512_permute {
+BinaryGemmFn BinaryGemm;
+BinaryTablesFn BinaryTables;
+}  // namespace avx512_permute
 namespace avx512_vnni {
 BinaryGemmFn BinaryGemm;
 }
@@ -30,6 +34,8 @@ namespace {
 constexpr Variant<BinaryGemmFn> kVariants[] = {
 #if defined(__x86_64__)
     {"amx", cpu::kAvx512 | cpu::kAvx512Vnni | cpu::kAmxInt8, &amx::BinaryGemm},
+    {"avx512_permute", cpu::kAvx512 | cpu::kAvx512Vnni | cpu::kAvx512Permute,
+     &avx512_permute::BinaryGemm},
     {"avx512_vnni", cpu::kAvx512 | cpu::kAvx512Vnni, &avx512_vnni::BinaryGemm},
     {"avx512", cpu::kAvx512, &avx512::BinaryGemm},
     {"avx2", cpu::kAvx2Fma, &avx2::BinaryGemm},
@@ -41,5 +47,12 @@ constexpr Variant<BinaryGemmFn> kVariants[] = {
 }  // namespace
 
 std::span<const Variant<BinaryGemmFn>> BinaryGemmVariants() { return kVariants; }
+
+BinaryTablesFn* BinaryTablesOf([[maybe_unused]] const BinaryGemmFn* variant) {
+#if defined(__x86_64__)
+  if (variant == &avx512_permute::BinaryGemm) return &avx512_permute::BinaryTables;
+#endif
+  return nullptr;
+}
 
 }  // namespace bitlm

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <vector>
 
+#include "engine/base/aligned_buffer.h"
 #include "engine/kernels/gemm_testing.h"
 #include "engine/kernels/pack/pack.h"
 #include "engine/kernels/panel.h"
@@ -77,6 +79,63 @@ TEST(BinaryGemmTest, ExtremeValuesStayInInt32) {
 
 // More columns than the portable variant's tables hold at once.
 TEST(BinaryGemmTest, ManyColumns) { Check({33, 5001, 13, 2}, false); }
+
+// Batches large enough for look-ups in registers, with columns that fill a range of int16 sums, and
+// one or two more; activations that would overflow in a longer one.
+TEST(BinaryGemmTest, SumsOfShortsDoNotOverflow) {
+  for (const size_t columns : {255, 256, 257, 261, 500, 511, 512, 513, 1024, 1100}) {
+    for (const int planes : {1, 2}) {
+      for (const bool extreme : {false, true}) Check({49, columns, 7, planes}, extreme);
+    }
+  }
+}
+
+TEST(BinaryGemmTest, EveryColumnCountOfALargeBatch) {
+  for (size_t columns = 1; columns <= 70; ++columns) {
+    for (const int planes : {1, 2}) Check({33, columns, 11, planes}, false);
+  }
+}
+
+// Tables that are made once, for several products.
+TEST(BinaryGemmTest, TablesOfTheVariant) {
+  for (const Variant<BinaryGemmFn>& variant : BinaryGemmVariants()) {
+    BinaryTablesFn* const make = BinaryTablesOf(variant.run);
+    if (make == nullptr || !CanRun(variant)) continue;
+    for (const size_t columns : {3, 30, 500, 700}) {
+      for (const int planes : {1, 2}) {
+        const GemmProblem problem{80, columns, 70, planes};
+        std::mt19937 random(static_cast<unsigned>(columns));
+        const GemmActivations activations(problem, false, random);
+        const size_t groups = CeilDiv(columns, kGroupColumns);
+        std::vector<uint64_t> panels(problem.rows / kPanelRows * groups);
+        for (uint64_t& word : panels) word = (uint64_t{random()} << 32) | random();
+        AlignedBuffer<std::byte> tables(problem.batch * BinaryTablesBytes(groups, planes));
+        make({.q = activations.q.data(),
+              .q_stride = activations.stride,
+              .planes = planes,
+              .groups = groups,
+              .batch = problem.batch,
+              .tables = tables.data()});
+        const auto sums = [&](const std::byte* with) {
+          std::vector<int32_t> all(problem.batch * problem.rows, -1);
+          variant.run({.panels = panels.data(),
+                       .row_panels = problem.rows / kPanelRows,
+                       .groups = groups,
+                       .q = activations.q.data(),
+                       .q_stride = activations.stride,
+                       .planes = planes,
+                       .totals = activations.totals.data(),
+                       .batch = problem.batch,
+                       .tables = with,
+                       .sums = all.data(),
+                       .sums_stride = problem.rows});
+          return all;
+        };
+        EXPECT_EQ(sums(tables.data()), sums(nullptr)) << columns << " columns";
+      }
+    }
+  }
+}
 
 }  // namespace
 }  // namespace bitlm
