@@ -22,7 +22,8 @@ BatchScheduler::BatchScheduler(const BatchQueueOptions& options, BatchObserver* 
       clock_(std::move(clock)),
       max_queue_tokens_(options.max_queue_tokens),
       delay_(options.max_queue_delay),
-      queue_(options) {
+      queue_(options),
+      completer_(std::in_place, "bitlm-complete") {
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "bitlm-batch");
 }
@@ -115,8 +116,8 @@ absl::Duration BatchScheduler::StalledFor() const {
 bool BatchScheduler::WaitUntilIdle(absl::Duration timeout) {
   const auto deadline = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(timeout);
   MutexLock lock(mutex_);
-  while (executing_ || !queue_.empty()) {
-    if (!idle_.WaitUntil(mutex_, deadline)) return !executing_ && queue_.empty();
+  while (!Idle()) {
+    if (!idle_.WaitUntil(mutex_, deadline)) return Idle();
   }
   return true;
 }
@@ -133,6 +134,7 @@ void BatchScheduler::Stop() {
   }
   Complete(std::move(abandoned), GivenUp::kStopped);
   if (thread_.joinable()) thread_.join();
+  completer_.reset();
 }
 
 int64_t BatchScheduler::queued_tokens() const {
@@ -198,6 +200,7 @@ void BatchScheduler::Execute(const Batch& batch) {
   NoteProgress(end);
   std::vector<BatchQueue::Ended> ended;
   GivenUp reason = GivenUp::kCancelled;
+  bool elsewhere = false;
   {
     MutexLock lock(mutex_);
     const int64_t tokens = queue_.queued_tokens();
@@ -205,8 +208,19 @@ void BatchScheduler::Execute(const Batch& batch) {
     Learn(batch.rows, time, tokens - queue_.queued_tokens());
     if (!ended.empty()) ReportQueue();
     if (stopping_) reason = GivenUp::kStopped;
+    elsewhere = !ended.empty() && !queue_.empty();
+    if (elsewhere) ++completing_;
   }
-  Complete(std::move(ended), reason);
+  if (!elsewhere) {
+    Complete(std::move(ended), reason);
+    return;
+  }
+  completer_->Add([this, ended = std::move(ended), reason]() mutable {
+    Complete(std::move(ended), reason);
+    MutexLock lock(mutex_);
+    --completing_;
+    idle_.NotifyAll();
+  });
 }
 
 }  // namespace bitlm

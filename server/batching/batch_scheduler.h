@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "server/batching/batch_cost.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/task.h"
+#include "server/batching/work_thread.h"
 
 namespace bitlm {
 
@@ -34,7 +36,8 @@ class BatchObserver {
 using Clock = std::function<absl::Time()>;
 
 // Owns the queue and one thread that executes its batches, one at a time: the executor spreads a
-// batch over the cores. Thread-safe.
+// batch over the cores. While more is due, another thread completes the tasks of a batch, so that
+// the engine does not wait for their answers to be written. Thread-safe.
 class BatchScheduler {
  public:
   // `observer` may be null; it outlives the scheduler.
@@ -84,6 +87,9 @@ class BatchScheduler {
 
   void Run();
   void Execute(const Batch& batch);
+  bool Idle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !executing_ && completing_ == 0 && queue_.empty();
+  }
   // A batch begins or ends, or the first task comes.
   void NoteProgress(absl::Time now) { progress_.store(absl::ToUnixNanos(now)); }
   // Completes tasks that have left the queue.
@@ -109,12 +115,14 @@ class BatchScheduler {
   absl::Duration recent_time_ ABSL_GUARDED_BY(mutex_);
   double recent_tokens_ ABSL_GUARDED_BY(mutex_) = 0;
   bool executing_ ABSL_GUARDED_BY(mutex_) = false;
+  int completing_ ABSL_GUARDED_BY(mutex_) = 0;  // Batches, on completer_.
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // For StalledFor, which has to work while a thread hangs with the mutex held.
   std::atomic<int64_t> progress_ = 0;  // Nanoseconds since 1970.
   std::atomic<bool> busy_ = false;
   std::thread thread_;
+  std::optional<WorkThread> completer_;  // Until Stop.
 };
 
 }  // namespace bitlm
