@@ -122,6 +122,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"activation_quantization",
        Choice<bool>(&r->activation_quantization, {{"true", true}, {"false", false}})},
       {"self_normalization.weight", Number(&r->penalties.self_normalization, 0, 1e6)},
+      {"self_normalization.dimensions", Integer(&r->constant_dimensions, 0, 65536)},
       {"optimizer", Choice<OptimizerKind>(&r->optimizer.kind, {{"sgd", OptimizerKind::kSgd},
                                                                {"adam", OptimizerKind::kAdam}})},
       {"clip_norm", Number(&r->optimizer.clip_norm, 0, 1e9)},

@@ -58,6 +58,9 @@ struct Recipe {
   // activation_regularization.h. self_normalization.weight: of (log Z)^2 of a scored position,
   // where model.self_normalized is true.
   Penalties penalties{.activations = {}, .self_normalization = 0.1};
+  // self_normalization.dimensions (0): so many of a binary output table's dimensions are the same
+  // for every word, see constant_dimensions.h.
+  int constant_dimensions = 0;
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, clip_latent (true, false),
                                // adam.beta1, adam.beta2, adam.epsilon, weight_decay,
                                // latent_lr_scale

@@ -88,12 +88,15 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   std::unique_ptr<TrainingRun> run(new TrainingRun(sized, options, task, std::move(data)));
   run->lock_ = std::move(lock);
   BITLM_ASSIGN_OR_RETURN(run->pruning_, Pruning::Create(recipe.pruning, &run->network_));
+  BITLM_ASSIGN_OR_RETURN(run->constant_dimensions_,
+                         ConstantDimensions::Create(recipe.constant_dimensions, &run->network_));
   if (options.existing_only) return run;
   BITLM_RETURN_IF_ERROR(run->MakeTeachers());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
     BITLM_RETURN_IF_ERROR(run->Initialize());
+    run->constant_dimensions_.Fix();
     run->CenterLogZ();
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(run->Path("recipe.txt"), recipe.text));
     BITLM_RETURN_IF_ERROR(WriteFileAtomically(
@@ -201,6 +204,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
           "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
     }
     pruning_.MaskGradients(&pool_);
+    constant_dimensions_.MaskGradients(&pool_);
     BITLM_RETURN_IF_ERROR(
         optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
     network_.embedding().ClearGradient();

@@ -17,6 +17,7 @@
 #include "trainer/data/batcher.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/average_trigger.h"
+#include "trainer/optim/constant_dimensions.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/pruning.h"
 #include "trainer/optim/weight_average.h"
@@ -111,6 +112,7 @@ class TrainingRun {
   Network<FastBackend> network_;
   Optimizer optimizer_;
   Pruning pruning_;
+  ConstantDimensions constant_dimensions_;
   std::optional<WeightAverage> average_;  // Without average.decay: none.
   AverageTrigger average_trigger_;
   Batcher& batcher_;
