@@ -12,7 +12,7 @@ import urllib.request
 
 BIN = os.environ.get("BITLM_BIN", "build/release/bin")
 SERVER, CLIENT, LOAD = (f"{BIN}/{name}" for name in ("bitlm-server", "bitlm", "bitlm-bench"))
-MODEL, ECHO = f"{BIN}/bitlm-bench-model", f"{BIN}/bitlm-bench-echo"
+MODEL, ECHO, METRICS = (f"{BIN}/bitlm-bench-{name}" for name in ("model", "echo", "metrics"))
 NAME = "bllm-500"
 
 

@@ -28,6 +28,15 @@ TEST(ClientTest, RefusesInvalidUtf8BeforeItIsSent) {
             "prefix: invalid UTF-8 at byte 0");
 }
 
+TEST(ClientTest, RefusesATokenThatNoHeaderHolds) {
+  ClientOptions options{.target = "127.0.0.1:1"};
+  options.credentials.token = "0123456789abcdef\n";
+  const Client client(options);
+  const absl::Status status = client.Score({"a"}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the token has characters"));
+}
+
 TEST(SentenceOfErrorTest, ReadsTheIndexOfAFieldPath) {
   EXPECT_EQ(SentenceOfError(absl::InvalidArgumentError("sentences[37]: too long")), 37u);
   EXPECT_EQ(SentenceOfError(absl::InvalidArgumentError("sentences: too many")), std::nullopt);

@@ -1,5 +1,6 @@
 #include "clients/cpp/connection.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -34,6 +35,11 @@ absl::Status ReadTls(const Credentials& credentials, grpc::SslCredentialsOptions
   return status;
 }
 
+// What a header may hold; gRPC ends a call with anything else as an internal error.
+bool IsToken(const std::string& token) {
+  return std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
 }  // namespace
 
 Connection Connect(const std::string& target, const Credentials& credentials,
@@ -45,6 +51,10 @@ Connection Connect(const std::string& target, const Credentials& credentials,
     grpc::SslCredentialsOptions options;
     connection.status = ReadTls(credentials, &options);
     channel_credentials = grpc::SslCredentials(options);
+  }
+  if (!IsToken(credentials.token)) {
+    connection.status.Update(absl::InvalidArgumentError(
+        "the token has characters that no token has, such as the end of a line"));
   }
   connection.channel = grpc::CreateCustomChannel(target, channel_credentials, arguments);
   return connection;

@@ -14,12 +14,17 @@ namespace {
 
 const char kDraining[] = "the server is shutting down";
 
+absl::Time SteadyNow() {
+  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+
 }  // namespace
 
 BatchScheduler::BatchScheduler(const BatchQueueOptions& options, BatchObserver* observer,
                                Clock clock)
     : observer_(observer),
-      clock_(std::move(clock)),
+      clock_(clock ? clock : absl::Now),
+      progress_clock_(clock ? clock : SteadyNow),
       max_queue_tokens_(options.max_queue_tokens),
       delay_(options.max_queue_delay),
       queue_(options),
@@ -39,7 +44,7 @@ absl::Status BatchScheduler::Schedule(std::shared_ptr<Task> task) {
   }
   if (absl::Status status = queue_.Add(std::move(task), now); !status.ok()) return status;
   if (!busy_) {
-    NoteProgress(now);
+    NoteProgress();
     busy_ = true;
   }
   ReportQueue();
@@ -110,7 +115,7 @@ void BatchScheduler::Resume() {
 
 absl::Duration BatchScheduler::StalledFor() const {
   if (!busy_) return absl::ZeroDuration();
-  return std::max(absl::ZeroDuration(), clock_() - absl::FromUnixNanos(progress_));
+  return std::max(absl::ZeroDuration(), progress_clock_() - absl::FromUnixNanos(progress_));
 }
 
 bool BatchScheduler::WaitUntilIdle(absl::Duration timeout) {
@@ -193,11 +198,11 @@ void BatchScheduler::Run() {
 void BatchScheduler::Execute(const Batch& batch) {
   if (observer_ != nullptr) observer_->OnBatch(batch.rows, batch.first_waits);
   const absl::Time start = clock_();
-  NoteProgress(start);
+  NoteProgress();
   batch.executor->Execute(batch.slices);
   const absl::Time end = clock_();
   const absl::Duration time = end - start;
-  NoteProgress(end);
+  NoteProgress();
   std::vector<BatchQueue::Ended> ended;
   GivenUp reason = GivenUp::kCancelled;
   bool elsewhere = false;

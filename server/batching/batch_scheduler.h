@@ -40,9 +40,9 @@ using Clock = std::function<absl::Time()>;
 // the engine does not wait for their answers to be written. Thread-safe.
 class BatchScheduler {
  public:
-  // `observer` may be null; it outlives the scheduler.
-  BatchScheduler(const BatchQueueOptions& options, BatchObserver* observer,
-                 Clock clock = absl::Now);
+  // `observer` may be null; it outlives the scheduler. Without `clock`, deadlines are read by the
+  // wall clock, which is theirs, and StalledFor by one that nobody sets.
+  BatchScheduler(const BatchQueueOptions& options, BatchObserver* observer, Clock clock = nullptr);
   // Stops as Stop does.
   ~BatchScheduler();
   BatchScheduler(const BatchScheduler&) = delete;
@@ -91,7 +91,7 @@ class BatchScheduler {
     return !executing_ && completing_ == 0 && queue_.empty();
   }
   // A batch begins or ends, or the first task comes.
-  void NoteProgress(absl::Time now) { progress_.store(absl::ToUnixNanos(now)); }
+  void NoteProgress() { progress_.store(absl::ToUnixNanos(progress_clock_())); }
   // Completes tasks that have left the queue.
   void Complete(std::vector<BatchQueue::Ended> ended, GivenUp reason);
   // Learns from a batch of `rows` that took `time` and after which tasks with `tokens` left the
@@ -104,6 +104,7 @@ class BatchScheduler {
 
   BatchObserver* observer_;
   Clock clock_;
+  Clock progress_clock_;
   const int64_t max_queue_tokens_;
   const absl::Duration delay_;  // While not draining.
   mutable Mutex mutex_;
@@ -119,7 +120,7 @@ class BatchScheduler {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   // For StalledFor, which has to work while a thread hangs with the mutex held.
-  std::atomic<int64_t> progress_ = 0;  // Nanoseconds since 1970.
+  std::atomic<int64_t> progress_ = 0;  // Nanoseconds, by progress_clock_.
   std::atomic<bool> busy_ = false;
   std::thread thread_;
   std::optional<WorkThread> completer_;  // Until Stop.

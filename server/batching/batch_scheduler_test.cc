@@ -84,6 +84,38 @@ TEST(BatchSchedulerTest, RunsWhatWaitedMeanwhileTogether) {
   for (const auto& task : {first, second, third}) EXPECT_TRUE(task->Wait().ok());
 }
 
+// Its completion ends when it is told to.
+class SlowlyAnsweredTask : public WaitableTask {
+ public:
+  using WaitableTask::WaitableTask;
+  void Complete(absl::Status status) override {
+    go_on_.get_future().wait();
+    WaitableTask::Complete(std::move(status));
+  }
+  void GoOn() { go_on_.set_value(); }
+
+ private:
+  std::promise<void> go_on_;
+};
+
+TEST(BatchSchedulerTest, GoesOnWhileAnswersAreWritten) {
+  GatedExecutor executor;
+  BatchScheduler scheduler(kSmall, nullptr);
+  const auto first = MakeTask(&executor, {1});
+  ASSERT_TRUE(scheduler.Schedule(first).ok());
+  executor.WaitForBatch(1);
+  const auto slow = std::make_shared<SlowlyAnsweredTask>(&executor, std::vector<int64_t>{1});
+  const auto longer = MakeTask(&executor, {1, 1, 1});
+  ASSERT_TRUE(scheduler.Schedule(slow).ok());
+  ASSERT_TRUE(scheduler.Schedule(longer).ok());
+  executor.Release(kAll);
+  EXPECT_TRUE(longer->Wait().ok());  // Its second and third batch did not wait for the answer.
+  EXPECT_FALSE(scheduler.WaitUntilIdle(absl::Milliseconds(1)));
+  slow->GoOn();
+  EXPECT_TRUE(slow->Wait().ok());
+  EXPECT_TRUE(scheduler.WaitUntilIdle(absl::Seconds(60)));
+}
+
 TEST(BatchSchedulerTest, TakesTasksAgainAfterADrain) {
   GatedExecutor executor;
   executor.Release(kAll);

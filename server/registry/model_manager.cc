@@ -99,7 +99,7 @@ absl::Status ModelManager::Reload() {
   if (options_.control_mode == ModelControlMode::kNone) {
     return absl::FailedPreconditionError("reloading wants --model-control-mode poll or explicit");
   }
-  return Do([this] { return Sync(); });
+  return Do([this] { return WithoutPaths(Sync(), options_.repository); });
 }
 
 void ModelManager::ReloadSoon() {
@@ -123,21 +123,26 @@ absl::Status ModelManager::Do(std::function<absl::Status()> job) {
 void ModelManager::Run() {
   // Of this thread alone: on Linux every thread has its own.
   setpriority(PRIO_PROCESS, 0, kLoaderNice);
+  using SteadyClock = std::chrono::steady_clock;  // The wall clock may be set back by an hour.
   const bool polling = options_.control_mode == ModelControlMode::kPoll;
-  absl::Time next_poll = polling ? absl::Now() + options_.poll_interval : absl::InfiniteFuture();
+  const auto interval = absl::ToChronoNanoseconds(options_.poll_interval);
+  const auto release_interval = absl::ToChronoNanoseconds(kReleaseInterval);
+  SteadyClock::time_point next_poll = SteadyClock::now() + interval;
   while (true) {
     std::function<void()> job;
     {
       MutexLock lock(mutex_);
       while (jobs_.empty() && !stopping_) {
-        const absl::Time wake = std::min(
-            next_poll, leaving_.empty() ? absl::InfiniteFuture() : absl::Now() + kReleaseInterval);
-        if (wake == absl::InfiniteFuture()) {
+        if (!polling && leaving_.empty()) {
           changed_jobs_.Wait(mutex_);
           continue;
         }
-        const auto wait = absl::ToChronoNanoseconds(wake - absl::Now());
-        if (!changed_jobs_.WaitUntil(mutex_, std::chrono::steady_clock::now() + wait)) break;
+        SteadyClock::time_point wake = next_poll;
+        if (!leaving_.empty()) {
+          const auto release = SteadyClock::now() + release_interval;
+          wake = polling ? std::min(wake, release) : release;
+        }
+        if (!changed_jobs_.WaitUntil(mutex_, wake)) break;
       }
       if (!jobs_.empty()) {  // Also while stopping: somebody waits for them.
         job = std::move(jobs_.front());
@@ -147,9 +152,9 @@ void ModelManager::Run() {
       }
     }
     if (job) job();
-    if (absl::Now() >= next_poll) {
+    if (polling && SteadyClock::now() >= next_poll) {
       (void)Sync();  // Says itself what is wrong.
-      next_poll = absl::Now() + options_.poll_interval;
+      next_poll = SteadyClock::now() + interval;
     }
     Release();
   }
@@ -181,13 +186,9 @@ absl::Status ModelManager::Sync() {
     const auto& [name, version] = tried->first;
     const auto model = models.find(name);
     const bool here = model != models.end() && model->second.count(version) > 0;
-    if (!here && !tried->second.status.ok()) {
-      registry_->ClearFailure(name, version);
-      metrics_->SetModelFailed(name, version, false);
-      tried = tried_.erase(tried);
-    } else {
-      ++tried;
-    }
+    const bool gone = !here && !tried->second.status.ok();
+    const Key key = (tried++)->first;
+    if (gone) Forget(key);
   }
   for (const std::string& directory : skipped) {
     if (skipped_.count(directory) == 0) {
@@ -258,7 +259,7 @@ bool ModelManager::TryLoad(const ModelLocation& location) {
 
 void ModelManager::Unserve(const std::string& name, int64_t version) {
   std::shared_ptr<const ServedModel> model = registry_->Remove(name, version);
-  tried_.erase({name, version});
+  Forget({name, version});
   if (model == nullptr) return;
   metrics_->OnModelSwap(ModelSwap::kUnloaded);
   spdlog::info("model {} takes no more requests", Describe(name, version));
@@ -266,11 +267,19 @@ void ModelManager::Unserve(const std::string& name, int64_t version) {
   changed_(name);
 }
 
+void ModelManager::Forget(const Key& key) {
+  registry_->ClearFailure(key.first, key.second);
+  metrics_->SetModelFailed(key.first, key.second, false);
+  tried_.erase(key);
+}
+
 void ModelManager::SyncLabels(const std::string& name) {
   absl::StatusOr<ModelLabels> labels = ReadLabels(absl::StrCat(options_.repository, "/", name));
   ModelLabels& current = labels_[name];
+  std::string errors;  // Each look at the repository finds them again; the log has them once.
   if (!labels.ok()) {
-    spdlog::error("{}; the labels stay as they were", std::string(labels.status().message()));
+    errors = absl::StrCat(labels.status().message(), "; the labels stay as they were");
+    NoteLabelErrors(name, std::move(errors));
     return;
   }
   for (auto& [label, version] : *labels) {
@@ -278,10 +287,12 @@ void ModelManager::SyncLabels(const std::string& name) {
     const auto before = current.find(label);
     const int64_t old = before == current.end() ? 0 : before->second;
     if (old == version) continue;
-    spdlog::error("label {} of {}: version {} is not loaded{}", label, name, version,
-                  old > 0 ? absl::StrCat("; it stays at ", old) : "");
+    absl::StrAppend(&errors, errors.empty() ? "" : "; ", "label ", label, " of ", name,
+                    ": version ", version, " is not loaded");
+    if (old > 0) absl::StrAppend(&errors, ", it stays at ", old);
     if (old > 0) version = old;
   }
+  NoteLabelErrors(name, std::move(errors));
   if (*labels == current) return;
   for (const auto& [label, version] : *labels) {
     const auto before = current.find(label);
@@ -290,6 +301,13 @@ void ModelManager::SyncLabels(const std::string& name) {
   }
   current = *labels;
   registry_->SetLabels(name, *std::move(labels));
+}
+
+void ModelManager::NoteLabelErrors(const std::string& name, std::string errors) {
+  std::string& known = label_errors_[name];
+  if (errors == known) return;
+  if (!errors.empty()) spdlog::error("{}", errors);
+  known = std::move(errors);
 }
 
 void ModelManager::Release() {
@@ -307,10 +325,10 @@ void ModelManager::Release() {
 }
 
 absl::Status ModelManager::LoadNow(const std::string& name, int64_t version) {
-  BITLM_ASSIGN_OR_RETURN(const std::vector<ModelLocation> locations,
-                         ListModels(options_.repository));
+  const absl::StatusOr<std::vector<ModelLocation>> locations = ListModels(options_.repository);
+  if (!locations.ok()) return WithoutPaths(locations.status(), options_.repository);
   std::map<int64_t, std::string> found;  // Directories.
-  for (const ModelLocation& location : locations) {
+  for (const ModelLocation& location : *locations) {
     if (location.name == name && (version == 0 || location.version == version)) {
       found[location.version] = location.directory;
     }
@@ -330,16 +348,22 @@ absl::Status ModelManager::LoadNow(const std::string& name, int64_t version) {
     const auto tried = tried_.find({name, candidate});
     if (tried != tried_.end() && !tried->second.status.ok()) tried_.erase(tried);
   }
-  BITLM_RETURN_IF_ERROR(Sync());
+  const auto take_back = [&] {
+    if (was.has_value()) {
+      wanted_[name] = *was;
+    } else if (!registry_->Serves(name)) {
+      wanted_.erase(name);
+    }
+  };
+  if (absl::Status status = Sync(); !status.ok()) {
+    take_back();
+    return WithoutPaths(status, options_.repository);
+  }
   for (auto candidate = found.rbegin(); candidate != found.rend(); ++candidate) {
     const auto tried = tried_.find({name, candidate->first});
     if (tried == tried_.end()) continue;
     if (!tried->second.status.ok()) {
-      if (was.has_value()) {
-        wanted_[name] = *was;
-      } else if (!registry_->Serves(name)) {
-        wanted_.erase(name);
-      }
+      take_back();
       return WithoutPaths(tried->second.status, candidate->second);
     }
     if (version == 0) break;
@@ -358,6 +382,14 @@ absl::Status ModelManager::UnloadNow(const std::string& name, int64_t version) {
     }
     Unserve(name, model->version);
     found = true;
+  }
+  // Nor is a version that failed to load wanted any more.
+  for (auto tried = tried_.begin(); tried != tried_.end();) {
+    const Key key = (tried++)->first;
+    if (key.first == name && (version == 0 || key.second == version)) {
+      Forget(key);
+      found = true;
+    }
   }
   if (!found) return absl::NotFoundError("model: it is not loaded");
   if (left.empty()) {

@@ -101,7 +101,10 @@ class ModelManager {
   // Whether the version is served afterwards.
   bool TryLoad(const ModelLocation& location);
   void Unserve(const std::string& name, int64_t version);
+  // What was made of a version, and that it failed to load.
+  void Forget(const Key& key);
   void SyncLabels(const std::string& name);
+  void NoteLabelErrors(const std::string& name, std::string errors);
   // Tells of swapped-out models whose last request has ended, and gives their memory back.
   void Release();
   absl::Status LoadNow(const std::string& name, int64_t version);
@@ -117,6 +120,7 @@ class ModelManager {
   std::map<Key, Tried> tried_;
   std::map<std::string, ModelLabels, std::less<>> labels_;
   std::vector<std::pair<std::string, std::weak_ptr<const ServedModel>>> leaving_;
+  std::map<std::string, std::string> label_errors_;  // Of each model, as the log knows.
   std::set<std::string> skipped_;  // Directories without config.json, as the log knows.
   bool repository_missing_ = false;
 

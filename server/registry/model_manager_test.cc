@@ -192,7 +192,9 @@ TEST_F(ModelManagerTest, AMissingRepositoryChangesNothing) {
   Write("a", 1);
   Start();
   fs::rename(repository_.path(), repository_.path() + ".away");
-  EXPECT_EQ(manager_->Reload().code(), absl::StatusCode::kNotFound);
+  const absl::Status missing = manager_->Reload();
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), Not(HasSubstr(repository_.path())));
   EXPECT_THAT(Served(), ElementsAre("a/1"));
   fs::rename(repository_.path() + ".away", repository_.path());
   EXPECT_THAT(manager_->Reload(), IsOk());
@@ -273,6 +275,44 @@ TEST_F(ModelManagerTest, ExplicitModeSaysWhyAndTriesAgain) {
   Write("a", 1, 5);
   EXPECT_THAT(manager_->Load("a", 1), IsOk());
   EXPECT_NE(Id("a", 1), first);
+}
+
+TEST_F(ModelManagerTest, UnloadingForgetsWhatFailed) {
+  options_.control_mode = ModelControlMode::kExplicit;
+  options_.names = {"a", "b"};
+  Write("a", 1);
+  Write("b", 1);
+  Break("b", 1);
+  Make();
+  ASSERT_THAT(manager_->LoadInitial(true), IsOk());
+  manager_->Start();
+  Break("a", 1);
+  EXPECT_THAT(manager_->Reload(), IsOk());
+  EXPECT_THAT(Served(), ElementsAre("a/1"));  // As it was loaded.
+  EXPECT_THAT(registry_.Failures(), SizeIs(2));
+  EXPECT_THAT(manager_->Unload("a", 0), IsOk());  // Served, and failed since.
+  EXPECT_THAT(registry_.Failures(), SizeIs(1));
+  EXPECT_THAT(manager_->Unload("b", 1), IsOk());  // Wanted, and never served.
+  EXPECT_THAT(registry_.Failures(), IsEmpty());
+  EXPECT_THAT(metrics_.Expose(), Not(HasSubstr("bitlm_model_failed{")));
+  Write("b", 1);
+  EXPECT_THAT(manager_->Reload(), IsOk());
+  EXPECT_THAT(Served(), IsEmpty());
+}
+
+TEST_F(ModelManagerTest, ALoadThatFindsNoRepositoryWishesNothing) {
+  options_.control_mode = ModelControlMode::kExplicit;
+  Write("a", 1);
+  Make();
+  ASSERT_THAT(manager_->LoadInitial(false), IsOk());
+  manager_->Start();
+  fs::rename(repository_.path(), repository_.path() + ".away");
+  const absl::Status missing = manager_->Load("a", 1);
+  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(missing.message()), Not(HasSubstr(repository_.path())));
+  fs::rename(repository_.path() + ".away", repository_.path());
+  EXPECT_THAT(manager_->Reload(), IsOk());
+  EXPECT_THAT(Served(), IsEmpty());
 }
 
 TEST_F(ModelManagerTest, ANameToLoadThatIsNotThereFailsTheStart) {
