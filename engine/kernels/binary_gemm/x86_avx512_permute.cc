@@ -118,7 +118,6 @@ void Block(const BinaryGemmArgs& args, const Range& range, size_t panel, size_t 
       }
     }
   }
-#pragma GCC unroll 8
   for (size_t n = 0; n < kRows; ++n) {
     const __m512i total = _mm512_set1_epi32(args.totals[row + n]);
     int32_t* sums = args.sums + (row + n) * args.sums_stride + panel * kPanelRows;
@@ -131,7 +130,6 @@ void Block(const BinaryGemmArgs& args, const Range& range, size_t panel, size_t 
       if (range.ends) sum = _mm512_sub_epi32(_mm512_add_epi32(sum, sum), total);
       _mm512_storeu_si512(to, sum);
     };
-#pragma GCC unroll 8
     for (size_t p = 0; p < kPairs; ++p) {
       const __m512i words = (__m512i)acc[p][n];
       add(_mm512_castsi512_si256(words), sums + 2 * p * kPanelRows);
