@@ -158,14 +158,22 @@ class Load {
 
   // Sends the next request, which was to be sent at `intended`.
   void Send(Time intended) {
-    auto call = std::make_shared<Call>();
+    {
+      std::lock_guard lock(mutex_);
+      ++in_flight_;
+    }
+    // It has ended when nobody holds it any more, gRPC's thread included, which has work with it
+    // after Done: the process may end with the last one.
+    const std::shared_ptr<Call> call(new Call, [this](Call* ended) {
+      delete ended;
+      End();
+    });
     call->intended = intended;
     call->measured = intended >= measure_ && intended < end_;
     size_t number = 0;
     std::optional<Time> cancel;
     {
       std::lock_guard lock(mutex_);
-      ++in_flight_;
       number = sent_++;
       std::uniform_real_distribution<double> uniform;
       absl::Duration deadline = options_.deadline;
@@ -210,7 +218,6 @@ class Load {
       }
     }
     if (options_.rate == 0 && now < end_) Send(now);
-    End();
   }
 
   void End() {

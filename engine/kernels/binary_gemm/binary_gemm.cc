@@ -48,7 +48,7 @@ constexpr Variant<BinaryGemmFn> kVariants[] = {
 
 std::span<const Variant<BinaryGemmFn>> BinaryGemmVariants() { return kVariants; }
 
-BinaryTablesFn* BinaryTablesOf([[maybe_unused]] const BinaryGemmFn* variant) {
+BinaryTablesFn* BinaryTablesOf([[maybe_unused]] BinaryGemmFn* variant) {
 #if defined(__x86_64__)
   if (variant == &avx512_permute::BinaryGemm) return &avx512_permute::BinaryTables;
 #endif

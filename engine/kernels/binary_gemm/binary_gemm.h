@@ -49,6 +49,6 @@ constexpr size_t BinaryTablesBytes(size_t groups, int planes) {
 }
 
 // That of a variant; null: it has no tables.
-BinaryTablesFn* BinaryTablesOf(const BinaryGemmFn* variant);
+BinaryTablesFn* BinaryTablesOf(BinaryGemmFn* variant);
 
 }  // namespace bitlm
