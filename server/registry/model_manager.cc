@@ -49,6 +49,13 @@ ModelManager::~ModelManager() {
 }
 
 absl::Status ModelManager::LoadInitial(bool allow_failed) {
+  // All loads on one thread: what its working memory takes, it takes once.
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "bitlm-models");
+  return Do([this, allow_failed] { return LoadInitialNow(allow_failed); });
+}
+
+absl::Status ModelManager::LoadInitialNow(bool allow_failed) {
   BITLM_RETURN_IF_ERROR(Sync());
   std::optional<Key> failed;
   for (const auto& [key, tried] : tried_) {
@@ -77,8 +84,14 @@ absl::Status ModelManager::LoadInitial(bool allow_failed) {
 }
 
 void ModelManager::Start() {
-  thread_ = std::thread([this] { Run(); });
-  pthread_setname_np(thread_.native_handle(), "bitlm-models");
+  MutexLock lock(mutex_);
+  jobs_.push_back([this] {
+    // Of this thread alone: on Linux every thread has its own.
+    setpriority(PRIO_PROCESS, 0, kLoaderNice);
+    polling_ = options_.control_mode == ModelControlMode::kPoll;
+    next_poll_ = SteadyClock::now() + absl::ToChronoNanoseconds(options_.poll_interval);
+  });
+  changed_jobs_.NotifyAll();
 }
 
 absl::Status ModelManager::Load(std::string_view name, int64_t version) {
@@ -121,26 +134,21 @@ absl::Status ModelManager::Do(std::function<absl::Status()> job) {
 }
 
 void ModelManager::Run() {
-  // Of this thread alone: on Linux every thread has its own.
-  setpriority(PRIO_PROCESS, 0, kLoaderNice);
-  using SteadyClock = std::chrono::steady_clock;  // The wall clock may be set back by an hour.
-  const bool polling = options_.control_mode == ModelControlMode::kPoll;
   const auto interval = absl::ToChronoNanoseconds(options_.poll_interval);
   const auto release_interval = absl::ToChronoNanoseconds(kReleaseInterval);
-  SteadyClock::time_point next_poll = SteadyClock::now() + interval;
   while (true) {
     std::function<void()> job;
     {
       MutexLock lock(mutex_);
       while (jobs_.empty() && !stopping_) {
-        if (!polling && leaving_.empty()) {
+        if (!polling_ && leaving_.empty()) {
           changed_jobs_.Wait(mutex_);
           continue;
         }
-        SteadyClock::time_point wake = next_poll;
+        SteadyClock::time_point wake = next_poll_;
         if (!leaving_.empty()) {
           const auto release = SteadyClock::now() + release_interval;
-          wake = polling ? std::min(wake, release) : release;
+          wake = polling_ ? std::min(wake, release) : release;
         }
         if (!changed_jobs_.WaitUntil(mutex_, wake)) break;
       }
@@ -152,9 +160,9 @@ void ModelManager::Run() {
       }
     }
     if (job) job();
-    if (polling && SteadyClock::now() >= next_poll) {
+    if (polling_ && SteadyClock::now() >= next_poll_) {
       (void)Sync();  // Says itself what is wrong.
-      next_poll = SteadyClock::now() + interval;
+      next_poll_ = SteadyClock::now() + interval;
     }
     Release();
   }

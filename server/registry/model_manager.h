@@ -1,6 +1,7 @@
 // ModelManager: keeps the models that are served in step with the repository.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -57,7 +58,7 @@ class ModelManager {
   ModelManager(const ModelManager&) = delete;
   ModelManager& operator=(const ModelManager&) = delete;
 
-  // Loads what the mode asks for, in this thread, before Start. Errors: NOT_FOUND when the
+  // Loads what the mode asks for, and waits for it; once, before Start. Errors: NOT_FOUND when the
   // repository is no directory, or has no model (unless kExplicit); what the first bad model gave,
   // unless `allow_failed` and another one is good.
   absl::Status LoadInitial(bool allow_failed);
@@ -88,12 +89,14 @@ class ModelManager {
   };
   using Key = std::pair<std::string, int64_t>;
 
+  using SteadyClock = std::chrono::steady_clock;  // The wall clock may be set back by an hour.
+
   void Run();
   // Runs `job` on the thread and gives its status.
   absl::Status Do(std::function<absl::Status()> job);
 
-  // The rest is called by one thread at a time: LoadInitial's, then the manager's.
-  //
+  // The rest is called by the manager's thread.
+  absl::Status LoadInitialNow(bool allow_failed);
   // Brings what is served in step. Errors: NOT_FOUND when there is no repository; nothing changes
   // then.
   absl::Status Sync();
@@ -123,6 +126,8 @@ class ModelManager {
   std::map<std::string, std::string> label_errors_;  // Of each model, as the log knows.
   std::set<std::string> skipped_;  // Directories without config.json, as the log knows.
   bool repository_missing_ = false;
+  bool polling_ = false;  // Since Start, in kPoll.
+  SteadyClock::time_point next_poll_;
 
   Mutex mutex_;
   CondVar changed_jobs_;
