@@ -19,7 +19,7 @@ namespace {
 constexpr size_t kMaxGroupTiles = 4;
 constexpr size_t kTasksPerThread = 8;
 // Parts of rows and tiles from which they are combined by more than one thread.
-constexpr size_t kParallelParts = 8192;
+constexpr size_t kParallelParts = 2048;
 constexpr size_t kTilePanels = kSoftmaxTile / kPanelRows;
 
 size_t GroupTiles(size_t tiles, const ThreadPool* pool) {

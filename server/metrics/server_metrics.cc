@@ -168,6 +168,10 @@ struct ServerMetrics::Impl {
   Gauge& engine_stalled = Gauges(registry, "bitlm_engine_stalled",
                                  "1 while the engine has work and makes no progress, else 0")
                               .Add({});
+  // This release computes on CPUs only.
+  Gauge& gpu_memory =
+      Gauges(registry, "bitlm_gpu_memory_bytes", "Memory that models take on GPUs; 0 without one")
+          .Add({});
   Gauge& queue_tokens =
       Gauges(registry, "bitlm_queue_tokens", "Tokens of requests that wait or are computed")
           .Add({});

@@ -80,6 +80,7 @@ TEST(ServerMetricsTest, ExposesTheCatalogue) {
         "bitlm_model_failed{model=\"broken\",version=\"1\"} 1",
         "bitlm_model_swaps_total{result=\"replaced\"} 1",
         "bitlm_engine_stalled 1",
+        "bitlm_gpu_memory_bytes 0",
         "bitlm_queue_wait_seconds_count 1",
         "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"ListModels\","
         "grpc_service=\"bitlm.v1.ModelService\",grpc_type=\"unary\"} 1",
