@@ -77,8 +77,8 @@ inline std::vector<size_t> Lengths() {
   return lengths;
 }
 
-// Row counts at and around the edge of every panel, up to two of the widest tiles (eight panels) and
-// one more.
+// Row counts at and around the edge of every panel, up to two of the widest tiles (eight panels)
+// and one more.
 inline std::vector<size_t> PanelEdges() {
   std::vector<size_t> rows = {1};
   for (size_t panel = 1; panel <= 17; ++panel) {
