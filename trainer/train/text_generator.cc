@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -42,6 +43,15 @@ int32_t Draw(float* logits, int64_t count, double uniform) {
   return static_cast<int32_t>(word);
 }
 
+std::string Line(const Vocabulary& vocabulary, const std::vector<TokenId>& sentence) {
+  std::string line;
+  for (const TokenId word : sentence) {
+    if (!line.empty()) line.push_back(' ');
+    line += vocabulary.Word(word);
+  }
+  return line;
+}
+
 }  // namespace
 
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
@@ -62,6 +72,7 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
 
   const TokenId end = model.vocabulary.end_of_sentence_id();
+  const bool carried = model.config.context == ContextKind::kDocument;
   const auto count = static_cast<size_t>(streams);
   Batch batch{.streams = streams,
               .steps = 1,
@@ -72,8 +83,8 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   std::vector<std::vector<TokenId>> sentences(count);
   std::vector<bool> finished(count);
   std::vector<TokenId> drawn(count);
+  std::vector<std::vector<std::string>> documents(count);
   int64_t written = 0;
-  std::string line;
   for (uint64_t step = 0; std::find(finished.begin(), finished.end(), false) != finished.end();
        ++step) {
     output.SetRows(network.Teach(batch, &state).z, 0, streams);
@@ -88,23 +99,26 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
       std::vector<TokenId>& sentence = sentences[b];
       const bool ends = drawn[b] == end || static_cast<int64_t>(sentence.size()) >= options.longest;
       batch.inputs[b] = ends ? end : drawn[b];
-      batch.resets[b] = ends;
+      batch.resets[b] = ends && !carried;
       if (!ends) {
         sentence.push_back(drawn[b]);
         continue;
       }
       if (!finished[b] && !sentence.empty()) {
-        line.clear();
-        for (const TokenId word : sentence) {
-          if (!line.empty()) line.push_back(' ');
-          line += model.vocabulary.Word(word);
+        std::string line = Line(model.vocabulary, sentence);
+        if (carried) {
+          documents[b].push_back(std::move(line));
+        } else {
+          write(line);
         }
-        write(line);
         written += static_cast<int64_t>(sentence.size()) + 1;
       }
       sentence.clear();
       finished[b] = written >= options.tokens;
     }
+  }
+  for (const auto& document : documents) {
+    for (const std::string& line : document) write(line);
   }
   return absl::OkStatus();
 }

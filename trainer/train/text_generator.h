@@ -21,8 +21,9 @@ struct GeneratorOptions {
 };
 
 // Calls write(line) for each sentence, words separated by single spaces; empty ones are left out.
-// The state is zero at the start of each, as in the sentence protocol. Errors: FAILED_PRECONDITION
-// when the trainer does not know the model's options.
+// The state is zero at the start of each, as in the sentence protocol; but a model whose config
+// says context = document carries it over, and each stream is then a document, written as a whole.
+// Errors: FAILED_PRECONDITION when the trainer does not know the model's options.
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
                           const std::function<void(std::string_view)>& write);
 

@@ -56,6 +56,35 @@ class TextGeneratorTest : public testing::Test {
     return network.Loss(batch, &state);
   }
 
+  // The mean of -log p of all words and sentence ends, in nats; with the state zero at every line
+  // or carried over.
+  double TextLoss(const std::vector<std::vector<std::string>>& text, bool reset) {
+    Network<FastBackend> network(backend_, model_->config, {.streams = 1, .steps = 32});
+    InitializeAtRandom({.gamma_input = 2, .gamma_output = 3}, 1, &network);
+    network.Pack();
+    Batch batch{.streams = 1, .steps = 32, .inputs = {}, .targets = {}, .resets = {}, .scored = 32};
+    auto state = network.ZeroState();
+    double sum = 0;
+    int64_t segments = 0;
+    const TokenId end = model_->vocabulary.end_of_sentence_id();
+    TokenId last = end;
+    for (const auto& line : text) {
+      for (size_t i = 0; i <= line.size(); ++i) {
+        batch.inputs.push_back(last);
+        batch.resets.push_back(i == 0 && (reset || (segments == 0 && batch.inputs.size() == 1)));
+        last = i == line.size() ? end : model_->vocabulary.Find(line[i]);
+        batch.targets.push_back(last);
+        if (batch.inputs.size() < 32) continue;
+        sum += network.Loss(batch, &state);
+        ++segments;
+        batch.inputs.clear();
+        batch.targets.clear();
+        batch.resets.clear();
+      }
+    }
+    return sum / (32.0 * static_cast<double>(segments));
+  }
+
   std::vector<std::vector<std::string>> Generate(int64_t tokens, uint64_t seed, int threads = 2) {
     ThreadPool pool(threads);
     std::vector<std::vector<std::string>> sentences;
@@ -100,6 +129,20 @@ TEST_F(TextGeneratorTest, WordsComeWithTheirProbabilities) {
   EXPECT_NEAR(total, 1, 1e-4);
   for (const auto& [word, p] : after_likeliest_) {
     EXPECT_NEAR(second[word], begun * p, 6 * std::sqrt(begun * p) + 3) << word;
+  }
+}
+
+TEST_F(TextGeneratorTest, ADocumentModelCarriesItsStateFromLineToLine) {
+  for (const ContextKind context : {ContextKind::kSentence, ContextKind::kDocument}) {
+    model_->config.context = context;
+    const auto text = Generate(40000, 1);
+    // The text is likelier under the protocol by which it was drawn, read in its order.
+    const double reset = TextLoss(text, true), carried = TextLoss(text, false);
+    if (context == ContextKind::kDocument) {
+      EXPECT_LT(carried, reset - 0.02);
+    } else {
+      EXPECT_LT(reset, carried - 0.02);
+    }
   }
 }
 
