@@ -71,7 +71,7 @@ class TextGeneratorTest : public testing::Test {
     for (const auto& line : text) {
       for (size_t i = 0; i <= line.size(); ++i) {
         batch.inputs.push_back(last);
-        batch.resets.push_back(i == 0 && (reset || (segments == 0 && batch.inputs.size() == 1)));
+        batch.resets.push_back(reset && i == 0);
         last = i == line.size() ? end : model_->vocabulary.Find(line[i]);
         batch.targets.push_back(last);
         if (batch.inputs.size() < 32) continue;
