@@ -138,10 +138,11 @@ class Network {
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
   }
-  // The rounding of a binary matrix's input; none of a float one's. A hidden state is rounded
-  // before dropout scales it.
-  ActivationGrid Grid(bool binary, QuantizationScale scale) const {
-    return {.planes = rounding_ && binary ? config_.activation_planes : 0, .scale = scale};
+  // The rounding of the input of a matrix of signs; none of a float one's, or of signs (null). A
+  // hidden state is rounded before dropout scales it.
+  ActivationGrid Grid(const Parameter<Real>* matrix, QuantizationScale scale) const {
+    const bool rounds = rounding_ && matrix != nullptr && matrix->binarized();
+    return {.planes = rounds ? config_.activation_planes : 0, .scale = scale};
   }
   void DropProjection(const DropoutRates& dropout, uint64_t key, Real* x) const {
     ApplyDropout(Mask(dropout.projection, dropout, key, kProjectionMask), x, used_rows_,
@@ -329,7 +330,8 @@ template <typename Backend>
 void Network<Backend>::set_activation_quantization(bool on) {
   rounding_ = on;
   for (auto& layer : lstm_)
-    layer->set_state_grid(Grid(layer->binary(), QuantizationScale::kHidden));
+    layer->set_state_grid(Grid(input_signs_.empty() ? &layer->weight_h().parameter : nullptr,
+                               QuantizationScale::kHidden));
 }
 
 template <typename Backend>
@@ -357,8 +359,9 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
                                bool training, State* state) {
   using enum QuantizationScale;
   const int64_t h = config_.hidden_size;
-  const auto round = [&](bool binary, QuantizationScale scale, Real* x, int64_t cols) {
-    RoundActivations(Grid(binary, scale), x, used_rows_, cols, backend_.pool());
+  const auto round = [&](const Parameter<Real>& matrix, QuantizationScale scale, Real* x,
+                         int64_t cols) {
+    RoundActivations(Grid(&matrix, scale), x, used_rows_, cols, backend_.pool());
   };
   Real* first = input_projection_ ? embedded_.data() : x_[0].data();
   embedding_->Forward(batch.inputs, first, backend_.pool());
@@ -368,31 +371,34 @@ void Network<Backend>::Forward(const Batch& batch, const DropoutRates& dropout, 
   ApplyWordDropout(WordMask(dropout, key), batch.inputs, first, config_.embedding_size,
                    backend_.pool());
   if (input_projection_) {
-    round(input_projection_->binary(), kRowMaximum, embedded_.data(), config_.embedding_size);
+    round(input_projection_->weight().parameter, kRowMaximum, embedded_.data(),
+          config_.embedding_size);
     input_projection_->Forward(embedded_.data(), x_[0].data());
     // The projection's bias must not reach the padding, which counts as no input at all.
     std::fill(x_[0].data() + used_rows_ * h, x_[0].data() + rows_ * h, Real(0));
   }
   for (size_t layer = 0; layer < lstm_.size(); ++layer) {
     if (layer > 0) std::copy(h_[layer - 1].begin(), h_[layer - 1].end(), x_[layer].begin());
-    round(lstm_[layer]->binary(), layer > 0 ? kHidden : kRowMaximum, x_[layer].data(),
-          lstm_[layer]->inputs());
-    if (!input_signs_.empty() && (layer > 0 || input_projection_))
+    if (input_signs_.empty()) {
+      round(lstm_[layer]->weight_x().parameter, layer > 0 ? kHidden : kRowMaximum, x_[layer].data(),
+            lstm_[layer]->inputs());
+    } else if (layer > 0 || input_projection_) {
       input_signs_[layer].Forward(0, used_rows_, x_[layer].data());
+    }
     ApplyDropout(Mask(InputRate(dropout, layer), dropout, key, layer), x_[layer].data(), used_rows_,
                  lstm_[layer]->inputs(), backend_.pool());
     lstm_[layer]->Forward(x_[layer].data(), batch.resets, training, &(*state)[layer],
                           h_[layer].data());
   }
   std::copy(h_.back().begin(), h_.back().end(), hidden_[0].begin());
-  const bool binary_table = output_->table().binary();
-  round(output_projection_ ? output_projection_->binary() : binary_table, kHidden,
+  const Parameter<Real>& table = output_->table();
+  round(output_projection_ ? output_projection_->weight().parameter : table, kHidden,
         hidden_[0].data(), h);
   ApplyDropout(Mask(dropout.output, dropout, key, lstm_.size()), hidden_[0].data(), used_rows_, h,
                backend_.pool());
   if (output_projection_) {
     output_projection_->Forward(hidden_[0].data(), projected_.data());
-    round(binary_table, kRowMaximum, projected_.data(), config_.embedding_size);
+    round(table, kRowMaximum, projected_.data(), config_.embedding_size);
     DropProjection(dropout, key, projected_.data());
   }
   std::copy(batch.targets.begin(), batch.targets.end(), targets_.begin());

@@ -41,6 +41,8 @@ struct Parameter {
 
   bool binary() const { return alpha > 0; }
   bool fitted() const { return planes > 0; }
+  // Of signs in either way, which is what the engine computes with.
+  bool binarized() const { return binary() || fitted(); }
   int64_t size() const { return rows * cols; }
 };
 

@@ -85,7 +85,7 @@ double Optimizer::SquaresOfGradient(const Parameter<float>& parameter) const {
 void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
                        float gradient_factor) {
   Parameter<float>& p = *parameters_[index];
-  const bool latent = p.binary() || p.fitted();
+  const bool latent = p.binarized();
   if (latent) rate *= static_cast<float>(options_.latent_lr_scale);
   const float limit = p.binary() ? p.alpha : p.levels.size() == 1 ? p.levels[0].limit : INFINITY;
   const float decay =

@@ -49,7 +49,7 @@ class Optimizer {
  private:
   double SquaresOfGradient(const Parameter<float>& parameter) const;
   bool Clips(const Parameter<float>& parameter) const {
-    return options_.clip_latent || !parameter.binary();
+    return options_.clip_latent || !parameter.binarized();
   }
   void LimitColumns(Parameter<float>* parameter) const;
   void Update(size_t index, int64_t first, int64_t count, float rate, float gradient_factor);

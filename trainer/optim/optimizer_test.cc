@@ -116,6 +116,12 @@ TEST(OptimizerTest, MayClipWithoutLatentWeights) {
     EXPECT_NEAR(clipped.matrix.value[i] - start, (free.matrix.value[i] - start) / 4, 1e-7);
     EXPECT_EQ(clipped.binary.value[i], free.binary.value[i]);
   }
+  // Fitted scales are latent weights, too.
+  Parameters fitted;
+  SetFitted(1, 1, &fitted.matrix);
+  fitted.matrix.levels[0].limit = 10;
+  ASSERT_TRUE(Optimizer(options, fitted.all(), &pool).Step(1).ok());
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(fitted.matrix.value[i], free.matrix.value[i]);
   // What is not clipped has to be finite all the same.
   clipped.binary.gradient[0] = std::nanf("");
   EXPECT_FALSE(Optimizer(options, clipped.all(), &pool).Step(1).ok());

@@ -30,7 +30,7 @@ absl::StatusOr<Pruning> Pruning::Create(const PruningRates& rates, Network<FastB
     add(layer->weight_h().parameter, rates.recurrent);
   }
   for (size_t i = 0; i < pruning.matrices_.size(); ++i) {
-    if (!pruning.matrices_[i].parameter->binary()) continue;
+    if (!pruning.matrices_[i].parameter->binarized()) continue;
     return absl::FailedPreconditionError(absl::StrFormat(
         "pruning.%s: the model's %s is binary, expected float",
         i < tables ? "embedding" : "recurrent", pruning.matrices_[i].parameter->name));

@@ -84,13 +84,17 @@ TEST_F(PruningTest, PrunedWeightsStayZero) {
 }
 
 TEST_F(PruningTest, RefusesBinaryMatrices) {
-  FastNetwork binary(backend_, SmallConfig("bllm"), kShape);
+  ModelConfig planes = SmallConfig("bllm");
+  planes.bit_planes = 2;
+  FastNetwork binary(backend_, SmallConfig("bllm"), kShape), fitted(backend_, planes, kShape);
   for (const auto& [rates, fragment] : {std::pair(PruningRates{.embedding = 0.5}, "embedding"),
                                         std::pair(PruningRates{.recurrent = 0.5}, "recurrent")}) {
-    const auto pruning = Pruning::Create(rates, &binary);
-    EXPECT_EQ(pruning.status().code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_THAT(std::string(pruning.status().message()),
-                testing::StartsWith(std::string("pruning.") + fragment));
+    for (FastNetwork* network : {&binary, &fitted}) {
+      const auto pruning = Pruning::Create(rates, network);
+      EXPECT_EQ(pruning.status().code(), absl::StatusCode::kFailedPrecondition);
+      EXPECT_THAT(std::string(pruning.status().message()),
+                  testing::StartsWith(std::string("pruning.") + fragment));
+    }
   }
   EXPECT_TRUE(Pruning::Create({}, &binary).ok());
 }

@@ -160,7 +160,9 @@ TEST_P(ActivationQuantizationRunTest, TrainsWhatIsServed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, ActivationQuantizationRunTest,
-                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary"));
+                         testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
+                                         "bllm_fitted", "bllm_planes_2", "tied_binary_planes_3",
+                                         "xnor-lstm"));
 
 }  // namespace
 }  // namespace bitlm::trainer
