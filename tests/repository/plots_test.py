@@ -84,6 +84,17 @@ class LogTest(PlotTest):
         self.expect_error(self.call("plot_learning_curves", "run", "-o", "x.png", "--dpi", "1"), "at least 10", 2)
         self.assertFalse(os.path.exists(self.path("x.png")))
 
+    def test_logs_of_all_tasks_are_read(self):
+        for more in ("valid_accuracy", "valid_mean_abs_log_z"):
+            with self.subTest(column=more):
+                self.write("run/log.csv", HEADER.strip() + f",{more}\nt,1,10,100,5,1,300,200,0.1\n")
+                result = self.call("plot_learning_curves", "run", "-o", "x.png", blocked="matplotlib")
+                # It got as far as to draw.
+                self.expect_error(result, "matplotlib is not installed")
+                self.write("run/log.csv", HEADER.strip() + f",{more}\nt,1,10,100,5,1,300,200\n")
+                self.expect_error(self.call("plot_learning_curves", "run", "-o", "x.png"),
+                                  "log.csv: line 2: 8 fields, expected 9")
+
     def test_absent_packages_are_named(self):
         self.write("run/log.csv", HEADER + "t,1,10,100,5,1,300,200\n")
         self.expect_error(self.call("plot_learning_curves", "run", "-o", "x.png", blocked="matplotlib"),
