@@ -161,6 +161,19 @@ TEST_F(TrainProcessTest, MistakesEndWithAMessageThatNamesThem) {
          Path("bad.txt") + ": line 2");
   expect({"eval", "-m", Exported("out"), "-t", Path("valid.txt"), "-p", "both"}, "both");
   expect({"inspect", Path("absent")}, "absent");
+  // A float model is not replaced by what is made of it.
+  expect({"train", Path("toy.recipe"), "-o", Path("float"), "-q", "--set", "model.recurrent=float",
+          "--set", "stop_epoch=1", "--set", "name=../x"},
+         "name: \"../x\"");
+  ASSERT_EQ(Run({Program("bitlm-train"), "train", Path("toy.recipe"), "-o", Path("float"), "-q",
+                 "--set", "model.recurrent=float", "--set", "epochs=1"})
+                .status,
+            0);
+  const std::string before = *ReadFile(Exported("float") + "/model.safetensors");
+  expect({"quantize", "-m", Exported("float"), "--text", Path("valid.txt"), "-o",
+          Path("float/models")},
+         "would replace the model that it is made of; give another --name or --output");
+  EXPECT_EQ(*ReadFile(Exported("float") + "/model.safetensors"), before);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -40,6 +41,12 @@ absl::Status Quantize(const QuantizeArguments& args) {
   if (!args.name.empty()) quantized.metadata.name = args.name;
   if (args.activation_planes > 0) quantized.config.activation_planes = args.activation_planes;
   const std::string directory = args.repository + "/" + quantized.metadata.name + "/1";
+  std::error_code absent;
+  if (std::filesystem::equivalent(directory, args.model, absent)) {
+    return absl::FailedPreconditionError(
+        directory +
+        ": would replace the model that it is made of; give another --name or --output");
+  }
   const uint64_t bytes = WeightBytes(quantized.config);
   ThreadPool pool(args.threads);
   const ContextKind context = quantized.config.context;
