@@ -21,6 +21,37 @@ absl::Status Damaged(const std::string& path, const char* what) {
   return absl::DataLossError(absl::StrFormat("%s: damaged checkpoint: %s", path, what));
 }
 
+struct Contents {
+  std::string bytes;  // But for the checksum at its end.
+  nlohmann::json header;
+  size_t arrays = 0;  // Where they begin.
+};
+
+absl::StatusOr<Contents> ReadContents(const std::string& path) {
+  Contents contents;
+  BITLM_ASSIGN_OR_RETURN(contents.bytes, ReadFile(path));
+  std::string& bytes = contents.bytes;
+  constexpr size_t kFixed = kMagicBytes + sizeof(uint64_t);
+  if (bytes.size() < kFixed + kDigestBytes || bytes.compare(0, kMagicBytes, kMagic) != 0) {
+    return Damaged(path, "no header");
+  }
+  const std::string digest = bytes.substr(bytes.size() - kDigestBytes);
+  bytes.resize(bytes.size() - kDigestBytes);
+  if (Sha256Hex(bytes) != digest) return Damaged(path, "checksum");
+  uint64_t length;
+  std::memcpy(&length, bytes.data() + kMagicBytes, sizeof(length));
+  if (length > bytes.size() - kFixed) return Damaged(path, "header length");
+  contents.header = nlohmann::json::parse(std::string_view(bytes).substr(kFixed, length), nullptr,
+                                          /*allow_exceptions=*/false);
+  const nlohmann::json& header = contents.header;
+  if (!header.is_object() || !header.contains("arrays") || !header.contains("numbers") ||
+      !header.contains("identity") || !header["identity"].is_string()) {
+    return Damaged(path, "header");
+  }
+  contents.arrays = kFixed + length;
+  return contents;
+}
+
 }  // namespace
 
 absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view) {
@@ -47,24 +78,14 @@ absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view
   return WriteFileAtomically(path, out);
 }
 
+absl::StatusOr<std::string> ReadCheckpointIdentity(const std::string& path) {
+  BITLM_ASSIGN_OR_RETURN(const Contents contents, ReadContents(path));
+  return contents.header["identity"].get<std::string>();
+}
+
 absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
-  BITLM_ASSIGN_OR_RETURN(const std::string contents, ReadFile(path));
-  constexpr size_t kFixed = kMagicBytes + sizeof(uint64_t);
-  if (contents.size() < kFixed + kDigestBytes || contents.compare(0, kMagicBytes, kMagic) != 0) {
-    return Damaged(path, "no header");
-  }
-  const std::string_view body =
-      std::string_view(contents).substr(0, contents.size() - kDigestBytes);
-  if (Sha256Hex(body) != contents.substr(body.size())) return Damaged(path, "checksum");
-  uint64_t length;
-  std::memcpy(&length, contents.data() + kMagicBytes, sizeof(length));
-  if (length > body.size() - kFixed) return Damaged(path, "header length");
-  const auto header =
-      nlohmann::json::parse(body.substr(kFixed, length), nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object() || !header.contains("arrays") || !header.contains("numbers") ||
-      !header.contains("identity")) {
-    return Damaged(path, "header");
-  }
+  BITLM_ASSIGN_OR_RETURN(const Contents contents, ReadContents(path));
+  const nlohmann::json& header = contents.header;
   if (header["identity"] != view->identity) {
     return absl::FailedPreconditionError(path +
                                          ": of another recipe, another text or another teacher; "
@@ -74,18 +95,18 @@ absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view) {
     return absl::FailedPreconditionError(path +
                                          ": the checkpoint is of another network or optimizer");
   }
-  size_t offset = kFixed + length;
+  size_t offset = contents.arrays;
   for (size_t i = 0; i < view->arrays.size(); ++i) {
     auto& [name, values] = view->arrays[i];
     if (header["arrays"][i]["name"] != name || header["arrays"][i]["size"] != values.size()) {
       return absl::FailedPreconditionError(absl::StrFormat(
           "%s: the checkpoint has no array %s of %d values", path, name, values.size()));
     }
-    if (values.size_bytes() > body.size() - offset) return Damaged(path, "length");
-    std::memcpy(values.data(), body.data() + offset, values.size_bytes());
+    if (values.size_bytes() > contents.bytes.size() - offset) return Damaged(path, "length");
+    std::memcpy(values.data(), contents.bytes.data() + offset, values.size_bytes());
     offset += values.size_bytes();
   }
-  if (offset != body.size()) return Damaged(path, "length");
+  if (offset != contents.bytes.size()) return Damaged(path, "length");
   view->numbers = header["numbers"].get<std::map<std::string, double>>();
   return absl::OkStatus();
 }

@@ -22,6 +22,9 @@ struct CheckpointView {
 // Writes atomically: after a kill the previous checkpoint or this one is there, whole.
 absl::Status WriteCheckpoint(const std::string& path, const CheckpointView& view);
 
+// The identity alone. Errors: NOT_FOUND; DATA_LOSS.
+absl::StatusOr<std::string> ReadCheckpointIdentity(const std::string& path);
+
 // Fills the arrays of `view` and its numbers, if the file's identity is view's. Errors: NOT_FOUND;
 // DATA_LOSS for a damaged file; FAILED_PRECONDITION when names or sizes of the arrays are others.
 absl::Status ReadCheckpoint(const std::string& path, CheckpointView* view);

@@ -93,7 +93,11 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"data.train", Files(&r->train)},
       {"data.synthetic", Files(&r->synthetic)},
       {"data.valid", Text(&r->valid)},
-      {"data.hold_out", Integer(&r->hold_out, 2, kMany)},
+      {"data.hold_out",
+       [r](const std::string& value) {
+         BITLM_RETURN_IF_ERROR(Integer(&r->hold_out, 0, kMany)(value));
+         return r->hold_out == 1 ? BadValue(value, "0, or an integer from 2") : absl::OkStatus();
+       }},
       {"data.column", Integer(&r->line_format.column, 0, 1000)},
       {"data.longest_sentence", Integer(&r->line_format.longest, 0, kMany)},
       {"data.phrases", Choice<PhraseKind>(&r->phrases, {{"sentences", PhraseKind::kSentences},
@@ -147,6 +151,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"average.from", Number(&r->average_from, 0, 1)},
       {"average.patience", Integer(&r->average_patience, 0, 1000000)},
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
+      {"stop_epoch", Number(&r->stop_epoch, 0, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
       {"distillation.model", Files(&r->teacher_models)},
       {"pruning.embedding", Number(&r->pruning.embedding, 0, 0.9999)},
@@ -154,6 +159,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"distillation.weight", Number(&r->distillation_weight, 0, 1)},
       {"distillation.temperature", Number(&r->distillation_temperature, 0.1, 100)},
       {"init.model", Text(&r->initial_model)},
+      {"init.run", Text(&r->initial_run)},
       {"init.word_vectors", Text(&r->word_vectors)},
       {"init.count_power", Number(&r->initial_count_power, 0, 2)},
       {"init.uniform", Number(&r->initial.uniform, 0, 10)},
@@ -230,8 +236,15 @@ std::vector<Line> LinesOf(std::string_view text, std::string_view source) {
   return lines;
 }
 
+// A # inside of a word is one of a path.
 absl::string_view WithoutComment(absl::string_view line) {
-  return absl::StripAsciiWhitespace(line.substr(0, line.find('#')));
+  for (size_t at = 0; at < line.size(); ++at) {
+    if (line[at] == '#' && (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t')) {
+      line = line.substr(0, at);
+      break;
+    }
+  }
+  return absl::StripAsciiWhitespace(line);
 }
 
 // Adds the lines of `path`; lines of other files in the place of those that include them.
@@ -320,6 +333,14 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
   if (recipe.dropout.projection > 0 && recipe.model.output_projection == MatrixKind::kNone) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: dropout.projection: the model has no output_projection", source));
+  }
+  if (recipe.dropout.hidden > 0 && recipe.model.layers == 1) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: dropout.hidden: is between layers, and there is one", source));
+  }
+  if (recipe.constant_dimensions > 0 && !recipe.model.self_normalized) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: self_normalization.dimensions: needs model.self_normalized", source));
   }
   if (recipe.anneal > 0 && !recipe.shape.fitted_scales && recipe.model.bit_planes == 1) {
     return absl::InvalidArgumentError(

@@ -20,10 +20,9 @@
 
 namespace bitlm::trainer {
 
-// Lines `key = value`; # starts a comment. ${NAME} in a value is the environment variable NAME.
-// `include = FILE` stands for the lines of FILE, relative to the including file; a key that comes
-// again replaces the value.
-// Keys and defaults:
+// Lines `key = value`; # starts a comment, at the start of a line or after white space. ${NAME} in
+// a value is the environment variable NAME. `include = FILE` stands for the lines of FILE, relative
+// to the including file; a key that comes again replaces the value. Keys and defaults:
 struct Recipe {
   std::string name;     // name: of the exported model
   std::string corpus;   // corpus: its description, for the model's metadata
@@ -78,14 +77,19 @@ struct Recipe {
   int average_patience = 0;
   // softmax.sampled_part: of the run, from its start; its rest computes every word.
   double sampled_part = 0.8;
-  double epochs = 20;             // epochs: may be a fraction
+  double epochs = 20;  // epochs: may be a fraction
+  // stop_epoch: training ends there, as if stopped; schedules are those of all epochs. 0 = not.
+  double stop_epoch = 0;
   int validations_per_epoch = 1;  // validations_per_epoch
   InitialValues initial;          // init.uniform, .forget_bias, .gamma_input,
                                   // .gamma_output, .gain
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit
-  std::string word_vectors;          // init.word_vectors: a file of them, see word_vectors.h
+  // init.run: directory of another run of the same network, whose best weights this one starts
+  // from, latent values as they are. Data, optimizer and regularization may differ.
+  std::string initial_run;
+  std::string word_vectors;  // init.word_vectors: a file of them, see word_vectors.h
   // pruning.embedding, pruning.recurrent: the part of the weights of init.model that is taken out,
   // see pruning.h.
   PruningRates pruning;

@@ -40,6 +40,13 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\n"
             "model.hidden_size = 8\nbinary.anneal = 0.5\n",
             "r: binary.anneal: needs fitted scales"},
+           {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
+            "model.hidden_size = 4\ndropout.hidden = 0.1\n",
+            "r: dropout.hidden: is between layers, and there is one"},
+           {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = bllm\n"
+            "model.hidden_size = 4\nself_normalization.dimensions = 2\n",
+            "r: self_normalization.dimensions: needs model.self_normalized"},
+           {"data.hold_out = 1\n", "data.hold_out: \"1\": expected 0, or an integer from 2"},
            {"name = x\n", "data.train is missing"}}) {
     const auto recipe = ParseRecipe(text, "r", {});
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;
@@ -123,12 +130,17 @@ TEST(RecipeTest, RecipesOfTheTreeAreTrainable) {
 
 TEST(RecipeTest, OverridesComeLastAndCommentsAreDropped) {
   const auto recipe = ParseRecipe(
-      "name = x  # a name\ndata.train = a b\ndata.valid = v\nmodel.preset = "
-      "bllm\nmodel.hidden_size = 8\nlearning_rate = 1\n",
-      "r", {"learning_rate=0.5", "model.hidden_size=16"});
+      "# all of it\nname = x  # a name\ndata.train = a b#1/c\t# files\ndata.hold_out = 5\n"
+      "model.preset = bllm\nmodel.hidden_size = 8\nlearning_rate = 1\n",
+      "r",
+      {"learning_rate=0.5", "model.hidden_size=16", "data.hold_out=0", "data.valid=v",
+       "stop_epoch=3"});
   ASSERT_TRUE(recipe.ok()) << recipe.status();
   EXPECT_EQ(recipe->name, "x");
-  EXPECT_THAT(recipe->train, testing::ElementsAre("a", "b"));
+  EXPECT_THAT(recipe->train, testing::ElementsAre("a", "b#1/c"));
+  EXPECT_EQ(recipe->hold_out, 0);
+  EXPECT_EQ(recipe->valid, "v");
+  EXPECT_EQ(recipe->stop_epoch, 3);
   EXPECT_EQ(recipe->schedule.learning_rate, 0.5);
   EXPECT_EQ(recipe->model.hidden_size, 16);
   EXPECT_EQ(recipe->model.embedding_size, 16);

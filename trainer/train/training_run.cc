@@ -19,6 +19,7 @@
 #include "trainer/export/exporter.h"
 #include "trainer/train/checkpoint.h"
 #include "trainer/train/publish.h"
+#include "trainer/train/run_checks.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -32,50 +33,16 @@ double Now() {
 absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& recipe,
                                                                  const TrainingOptions& options) {
   const Task& task = TaskOf(recipe.model.head);
-  BITLM_RETURN_IF_ERROR(task.Check(recipe));
+  BITLM_RETURN_IF_ERROR(CheckRun(recipe));
+  std::error_code error;
+  if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
+    return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
+  }
   BITLM_ASSIGN_OR_RETURN(RunData data, task.ReadData(recipe, options.output));
   Recipe sized = recipe;
   sized.valid = data.valid_path;
   sized.model.vocabulary_size = data.vocabulary.size();
   BITLM_RETURN_IF_ERROR(CheckTrainable(sized.model));
-  if (recipe.schedule.kind == ScheduleKind::kHalving && recipe.schedule.learning_rate <= 0) {
-    return absl::InvalidArgumentError("learning_rate: has to be above 0");
-  }
-  if (recipe.tune_temperature && sized.model.output_embedding == MatrixKind::kTied &&
-      (sized.model.embedding == MatrixKind::kFloat || sized.shape.fitted_scales ||
-       sized.model.bit_planes > 1) &&
-      sized.model.output_projection == MatrixKind::kNone) {
-    return absl::InvalidArgumentError(
-        "temperature: \"tuned\" needs an output_projection where a table without a scale of its "
-        "own is tied");
-  }
-  if (recipe.tune_temperature && sized.model.self_normalized) {
-    return absl::InvalidArgumentError(
-        "temperature: \"tuned\" would undo what model.self_normalized trains: log Z near 0");
-  }
-  const bool prunes = recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0;
-  if (prunes && recipe.initial_model.empty()) {
-    return absl::InvalidArgumentError("pruning: needs init.model, whose weights it prunes");
-  }
-  if (!recipe.word_vectors.empty() && !recipe.initial_model.empty()) {
-    return absl::InvalidArgumentError("init.word_vectors: init.model has vectors of its own");
-  }
-  if (sized.model.norm == NormKind::kBatch) {
-    constexpr int64_t kLeastStreams = 8;
-    if (recipe.shape.streams < kLeastStreams) {
-      return absl::InvalidArgumentError(
-          absl::StrFormat("batch.streams: %d, norm \"batch\" needs %d or more for its statistics",
-                          recipe.shape.streams, kLeastStreams));
-    }
-    if (recipe.average_decay > 0) {
-      return absl::InvalidArgumentError(
-          "average.decay: averaged weights would need statistics of their own for norm \"batch\"");
-    }
-  }
-  std::error_code error;
-  if (options.existing_only && !std::filesystem::exists(options.output + "/best.bin", error)) {
-    return absl::NotFoundError(options.output + ": no run with a validated model (best.bin)");
-  }
   std::filesystem::create_directories(options.output, error);
   if (error) {
     return absl::InternalError(
@@ -105,16 +72,21 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
             "time,epoch,step,tokens,train_seconds,learning_rate,train_perplexity,valid_perplexity",
             ToAbsl(task.log_columns()),
             sized.model.self_normalized ? ",valid_mean_abs_log_z\n" : "\n")));
+    // From here on the directory is this run's, and a long fit is not done again.
+    BITLM_RETURN_IF_ERROR(run->WriteState());
   }
   return run;
 }
 
 // Recipe, texts and words: what a checkpoint must have in common with the run that goes on from it.
 std::string TrainingRun::Identity() const {
-  return absl::StrFormat("%s# training text %s, validation text %s, vocabulary %s\n", recipe_.text,
+  return absl::StrFormat("%s# training text %s, validation text %s%s", recipe_.text,
                          DigestOf(*data_.train_text, data_.train_labels),
-                         DigestOf(*data_.valid_text, data_.valid_labels),
-                         Sha256Hex(vocabulary_.Serialize()));
+                         DigestOf(*data_.valid_text, data_.valid_labels), VocabularyLine());
+}
+
+std::string TrainingRun::VocabularyLine() const {
+  return absl::StrFormat(", vocabulary %s\n", Sha256Hex(vocabulary_.Serialize()));
 }
 
 // A run must not go on with another teacher. To export it none is needed.
@@ -141,8 +113,12 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options, c
   network_.set_activation_quantization(recipe.activation_quantization);
   if (recipe.average_decay > 0)
     average_.emplace(recipe.average_decay, network_.Parameters(), &pool_);
-  total_steps_ =
-      std::max<int64_t>(1, std::llround(recipe.epochs * static_cast<double>(batcher_.segments())));
+  const auto steps = [&](double epochs) {
+    return std::max<int64_t>(1, std::llround(epochs * static_cast<double>(batcher_.segments())));
+  };
+  total_steps_ = steps(recipe.epochs);
+  last_step_ =
+      recipe.stop_epoch > 0 ? std::min(total_steps_, steps(recipe.stop_epoch)) : total_steps_;
 }
 
 // Of this step's binary matrices.
@@ -163,11 +139,11 @@ void TrainingRun::Report() {
   if (now - shown_at_ < (terminal ? 2 : 30)) return;
   const double speed =
       static_cast<double>(tokens_ - shown_tokens_) / std::max(1e-9, now - shown_at_);
-  const double left = static_cast<double>(total_steps_ - step_) *
+  const double left = static_cast<double>(last_step_ - step_) *
                       static_cast<double>(recipe_.shape.streams * recipe_.shape.steps);
   std::fprintf(
       stderr, "%sstep %lld/%lld  epoch %.2f  train ppl %.2f  %.0f tokens/s  ETA %s%s",
-      terminal ? "\r" : "", static_cast<long long>(step_), static_cast<long long>(total_steps_),
+      terminal ? "\r" : "", static_cast<long long>(step_), static_cast<long long>(last_step_),
       static_cast<double>(step_) / static_cast<double>(batcher_.segments()),
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0.0,
       speed, absl::FormatDuration(absl::Seconds(std::round(left / std::max(1.0, speed)))).c_str(),
@@ -182,8 +158,9 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
   int64_t steps_here = 0;
   double saved_at = Now();
   Batch batch;
-  if (step_ == 0 && !recipe_.initial_model.empty()) BITLM_RETURN_IF_ERROR(ValidateAndLog());
-  while (step_ < total_steps_ && !Finished(recipe_.schedule, schedule_)) {
+  const bool trained = !recipe_.initial_model.empty() || !recipe_.initial_run.empty();
+  if (step_ == 0 && trained) BITLM_RETURN_IF_ERROR(ValidateAndLog());
+  while (step_ < last_step_ && !Finished(recipe_.schedule, schedule_)) {
     const int64_t epoch = step_ / segments;
     if (epoch != prepared_epoch) {
       batcher_.StartEpoch(epoch);
@@ -220,7 +197,7 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     Report();
     const int64_t per_epoch = recipe_.validations_per_epoch;
     const bool validated =
-        step_ * per_epoch / segments != (step_ - 1) * per_epoch / segments || step_ == total_steps_;
+        step_ * per_epoch / segments != (step_ - 1) * per_epoch / segments || step_ == last_step_;
     if (validated) BITLM_RETURN_IF_ERROR(ValidateAndLog());
     ++steps_here;
     if (options_.stop_after_steps > 0 && steps_here >= options_.stop_after_steps)
@@ -306,19 +283,21 @@ absl::Status TrainingRun::ReadState() {
   BITLM_RETURN_IF_ERROR(DropLogAfterCheckpoint());
   if (!options_.quiet) {
     std::fprintf(stderr, "resuming %s at step %lld of %lld\n", options_.output.c_str(),
-                 static_cast<long long>(step_), static_cast<long long>(total_steps_));
+                 static_cast<long long>(step_), static_cast<long long>(last_step_));
   }
   return absl::OkStatus();
 }
 
-// A kill between a validation's line and its checkpoint would leave the line twice.
+// A kill between a validation's line and its checkpoint would leave the line twice. The checkpoint
+// of step 0 comes before that step's validation.
 absl::Status TrainingRun::DropLogAfterCheckpoint() {
   BITLM_ASSIGN_OR_RETURN(const std::string log, ReadFile(Path("log.csv")));
   std::string kept;
   for (absl::string_view line : absl::StrSplit(log, '\n', absl::SkipEmpty())) {
     const std::vector<absl::string_view> fields = absl::StrSplit(line, ',');
     int64_t step;
-    if (fields.size() > 2 && absl::SimpleAtoi(fields[2], &step) && step > step_) continue;
+    if (fields.size() > 2 && absl::SimpleAtoi(fields[2], &step) && (step > step_ || step_ == 0))
+      continue;
     absl::StrAppend(&kept, line, "\n");
   }
   return kept == log ? absl::OkStatus() : WriteFileAtomically(Path("log.csv"), kept);

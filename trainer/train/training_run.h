@@ -79,6 +79,8 @@ class TrainingRun {
   // shows.
   void ForgetUnusedWords(std::span<const int64_t> counts);
   absl::Status SetWordVectors(std::span<const int64_t> counts);
+  // The best weights of another run of the same network, latent values included.
+  absl::Status TakeWeights(const std::string& directory);
   absl::Status MakeTeachers();
   // What the step with this batch learns from the teachers.
   Distillation<float> Teach(const Batch& batch);
@@ -98,6 +100,7 @@ class TrainingRun {
   void Report();
   std::string Identity() const;
   std::string ResumeIdentity() const;
+  std::string VocabularyLine() const;  // Of Identity().
   bool Bfloat16() const { return options_.precision == Precision::kBfloat16; }
   absl::Status DropLogAfterCheckpoint();
 
@@ -121,10 +124,11 @@ class TrainingRun {
   std::vector<Network<FastBackend>::State> teacher_states_;
   std::string teacher_digest_;
   ScheduleState schedule_;
-  int64_t step_ = 0;  // Segments done, all epochs.
-  int64_t total_steps_ = 0;
-  int64_t tokens_ = 0;      // Tokens trained on, all epochs.
-  double recent_loss_ = 0;  // Since the last validation.
+  int64_t step_ = 0;         // Segments done, all epochs.
+  int64_t total_steps_ = 0;  // Of the schedules.
+  int64_t last_step_ = 0;    // Where training ends.
+  int64_t tokens_ = 0;       // Tokens trained on, all epochs.
+  double recent_loss_ = 0;   // Since the last validation.
   int64_t recent_tokens_ = 0;
   double train_seconds_ = 0;  // In training steps, all processes of the run.
   double shown_at_ = 0;

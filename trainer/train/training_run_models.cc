@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/sha256.h"
 #include "engine/base/status.h"
@@ -13,6 +14,7 @@
 #include "trainer/init/initialize.h"
 #include "trainer/init/tied_table.h"
 #include "trainer/init/word_vectors.h"
+#include "trainer/train/checkpoint.h"
 #include "trainer/train/training_run.h"
 
 namespace bitlm::trainer {
@@ -39,7 +41,33 @@ absl::StatusOr<std::shared_ptr<const Model>> TrainingRun::ReadOther(
   return model;
 }
 
+absl::Status TrainingRun::TakeWeights(const std::string& directory) {
+  CheckpointView other{.numbers = {}, .arrays = WeightArrays(), .identity = {}};
+  const std::string path = directory + "/best.bin";
+  BITLM_ASSIGN_OR_RETURN(const std::string identity, ReadCheckpointIdentity(path));
+  const auto refuse = [&](const char* what) {
+    return absl::FailedPreconditionError(absl::StrFormat("init.run: %s: its %s", path, what));
+  };
+  const size_t texts = identity.rfind("\n# training text ");
+  const auto recipe = ParseRecipe(identity.substr(0, texts), path, {});
+  if (texts == std::string::npos || !recipe.ok()) return refuse("recipe cannot be read");
+  if (!absl::StrContains(identity, VocabularyLine()))
+    return refuse("words are not those of data.train");
+  ModelConfig model = recipe->model;
+  model.vocabulary_size = recipe_.model.vocabulary_size;
+  // What is not of the weights' meaning may differ.
+  model.preset = recipe_.model.preset;
+  model.context = recipe_.model.context;
+  model.activation_planes = recipe_.model.activation_planes;
+  model.self_normalized = recipe_.model.self_normalized;
+  if (model != recipe_.model || recipe->shape.fitted_scales != recipe_.shape.fitted_scales)
+    return refuse("network is another");
+  other.identity = identity;
+  return ReadCheckpoint(path, &other);
+}
+
 absl::Status TrainingRun::Initialize() {
+  if (!recipe_.initial_run.empty()) return TakeWeights(recipe_.initial_run);
   std::vector<int64_t> counts(static_cast<size_t>(vocabulary_.size()));
   for (const int32_t token : data_.train_text->tokens) ++counts[static_cast<size_t>(token)];
   if (recipe_.initial_model.empty()) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -256,6 +257,106 @@ TEST_F(TrainingRunTest, ExportWithoutARunChangesNothing) {
   const auto run = TrainingRun::Create(MakeRecipe("bllm"), options);
   EXPECT_EQ(run.status().code(), absl::StatusCode::kNotFound);
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/absent"));
+  // Nor is a validation text written that is a part of the training text.
+  Recipe recipe = MakeRecipe("bllm");
+  recipe.valid.clear();
+  recipe.hold_out = 5;
+  EXPECT_EQ(TrainingRun::Create(recipe, options).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/absent"));
+}
+
+TEST_F(TrainingRunTest, ReportsMistakesBeforeItReadsTexts) {
+  Recipe recipe = MakeRecipe("tied", "model.output_projection = none\ntemperature = tuned\n");
+  recipe.model.embedding_size = recipe.model.hidden_size;
+  recipe.train = {directory_ + "/absent.txt"};
+  const absl::Status status = TrainingRun::Create(recipe, Options("out")).status();
+  EXPECT_THAT(std::string(status.message()), HasSubstr("temperature: \"tuned\" needs"));
+}
+
+// A directory is a run's from the start: killed in its first step, or in the validation before it,
+// no other recipe takes it, and the same one goes on.
+TEST_F(TrainingRunTest, ADirectoryIsARunsBeforeItsFirstStep) {
+  const std::string text = "optimizer = adam\nlearning_rate = 0.01\nepochs = 1\n";
+  auto source = TrainingRun::Create(MakeRecipe("lstm", text), Options("source"));
+  ASSERT_TRUE(source.ok()) << source.status();
+  ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
+  const std::string start = text + "init.model = " + *(*source)->Export() + "\n";
+  const Recipe recipe = MakeRecipe("bllm", start);
+  TrainingOptions options = Options("parts");
+  options.stop_after_steps = 1;  // Its log has step 0; its checkpoint is from before.
+  for (int i = 0; i < 2; ++i) {
+    const std::string initial = directory_ + "/parts/checkpoint.bin";
+    std::string bytes;
+    {
+      auto run = TrainingRun::Create(recipe, options);
+      ASSERT_TRUE(run.ok()) << run.status();
+      bytes = *ReadFile(initial);
+      ASSERT_EQ(*(*run)->Train(), TrainingEnd::kStopped);
+    }
+    ASSERT_TRUE(WriteFileAtomically(initial, bytes).ok());
+    EXPECT_EQ(
+        TrainingRun::Create(MakeRecipe("bllm", start + "seed = 2\n"), options).status().code(),
+        absl::StatusCode::kFailedPrecondition);
+  }
+  auto whole = TrainingRun::Create(recipe, Options("whole"));
+  ASSERT_EQ(*(*whole)->Train(), TrainingEnd::kFinished);
+  ExpectSameInParts(recipe);
+}
+
+// It ends early, with the schedule of the whole run.
+TEST_F(TrainingRunTest, StopsAtItsStopEpochAndExportsTheBestUpToThere) {
+  const std::string text = "optimizer = adam\nlearning_rate = 0.01\nschedule = cosine\n";
+  auto whole = TrainingRun::Create(MakeRecipe("bllm", text), Options("whole"));
+  ASSERT_EQ(*(*whole)->Train(), TrainingEnd::kFinished);
+  auto run = TrainingRun::Create(MakeRecipe("bllm", text + "stop_epoch = 2\n"), Options("early"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  EXPECT_TRUE((*run)->Export().ok());
+  const std::string early = LogWithoutTimes("early");
+  EXPECT_EQ(std::count(early.begin(), early.end(), '\n'), 3);
+  EXPECT_THAT(LogWithoutTimes("whole"), testing::StartsWith(early));
+}
+
+// Averaged latent values go on as they are, with other data and another optimizer; init.model
+// would keep their signs alone.
+TEST_F(TrainingRunTest, StartsFromTheWeightsOfAnotherRun) {
+  const std::string text = "optimizer = adam\nlearning_rate = 0.01\n";
+  for (const char* preset : {"bllm", "tied_binary_planes_2", "xnor-lstm-bn"}) {
+    SCOPED_TRACE(preset);
+    for (const char* name : {"source", "whole", "parts", "refused"})
+      std::filesystem::remove_all(directory_ + "/" + name);
+    const bool averages = preset != std::string_view("xnor-lstm-bn");
+    auto source = TrainingRun::Create(
+        MakeRecipe(preset, text + (averages ? "average.decay = 0.9\n" : "")), Options("source"));
+    ASSERT_TRUE(source.ok()) << source.status();
+    ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
+    const std::string start = "init.run = " + directory_ +
+                              "/source\nlearning_rate = 0.001\nschedule = linear\nepochs = 2\n"
+                              "seed = 2\ndropout.input = 0.1\n";
+    const Recipe recipe = MakeRecipe(preset, start);
+    auto run = TrainingRun::Create(recipe, Options("whole"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    ExpectSameInParts(recipe);
+    const std::vector<std::string> lines =
+        absl::StrSplit(*ReadFile(directory_ + "/whole/log.csv"), '\n');
+    const std::vector<std::string> first = absl::StrSplit(lines[1], ',');
+    EXPECT_EQ(first[2], "0");
+    EXPECT_EQ(std::stod(first.back()), LeastLogged(directory_ + "/source/log.csv"));
+
+    const auto refuse = [&](const std::string& other, const std::string& fragment) {
+      const absl::Status status =
+          TrainingRun::Create(MakeRecipe(other, start), Options("refused")).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+      EXPECT_THAT(std::string(status.message()), HasSubstr(fragment));
+      std::filesystem::remove_all(directory_ + "/refused");
+    };
+    refuse("lstm", "init.run: " + directory_ + "/source/best.bin: its network is another");
+    const std::string train = *ReadFile(directory_ + "/train.txt");
+    ASSERT_TRUE(WriteFileAtomically(directory_ + "/train.txt", train + "another word\n").ok());
+    refuse(preset, "its words are not those of data.train");
+    ASSERT_TRUE(WriteFileAtomically(directory_ + "/train.txt", train).ok());
+  }
 }
 
 TEST_F(TrainingRunTest, DamagedCheckpointIsAnError) {
