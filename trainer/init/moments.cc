@@ -22,7 +22,7 @@ class MomentSum {
     backend_.SetLeftTransposed(rows, rows_, columns_, &transposed_);
     backend_.SetRight(rows, columns_, Encode::kValue, nullptr, &plain_);
     backend_.MultiplyAll(transposed_, plain_, sum_.data(), columns_, true);
-    AddColumnSums(rows, rows_, columns_, total_.data());
+    AddColumnSums(rows, rows_, columns_, total_.data(), backend_.pool());
     count_ += rows_;
   }
 

@@ -100,7 +100,7 @@ class LinearLayer {
     backend_.MultiplyAll(x_transposed_, gradient_right_, weight_.parameter.gradient.data(), outputs,
                          false);
     std::fill(bias_.gradient.begin(), bias_.gradient.end(), Real(0));
-    AddColumnSums(y_gradient, rows_, outputs, bias_.gradient.data());
+    AddColumnSums(y_gradient, rows_, outputs, bias_.gradient.data(), backend_.pool());
     if (per_matrix_) BackThroughScale(factor_, backend_.pool(), &weight_.parameter);
     if (has_gamma()) {
       std::fill(gamma_.gradient.begin(), gamma_.gradient.end(), Real(0));

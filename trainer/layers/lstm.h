@@ -66,7 +66,9 @@ class LstmLayer {
         h_in_(Size(rows, hidden)),
         c_in_(Size(rows, hidden)),
         c_(Size(rows, hidden)),
-        tanh_c_(Size(rows, hidden)) {
+        tanh_c_(Size(rows, hidden)),
+        carried_h_(Size(streams, hidden)),
+        carried_c_(Size(streams, hidden)) {
     if (kind.binary && !per_matrix_) {
       gamma_ = MakeParameter<Real>(name + ".gamma", 1, 4 * hidden);
       exp_gamma_.resize(Size(1, 4 * hidden));
@@ -198,20 +200,19 @@ class LstmLayer {
     const Real* x_products = norm_ ? norm_->x_gradient() : gates_.data();
     const Real* h_products = norm_ ? norm_->h_gradient() : gates_.data();
     ForSlices([&](int64_t b0, int64_t count) {
-      AlignedBuffer<Real> carried_h(
-          Size(count, hidden_));  // dC/dh of step t + 1 with respect to its input h.
-      AlignedBuffer<Real> carried_c(Size(count, hidden_));
+      Real* carried_h = carried_h_.data() + b0 * hidden_;
+      Real* carried_c = carried_c_.data() + b0 * hidden_;
       for (int64_t t = steps_ - 1; t >= 0; --t) {
         const int64_t row = t * streams_ + b0;
         for (int64_t b = 0; b < count; ++b) {
           const int64_t r = row + b;
           Real* dh = h_gradient + r * hidden_;
-          Real* dc = carried_c.data() + b * hidden_;
+          Real* dc = carried_c + b * hidden_;
           const bool cut = t + 1 == steps_ || resets[static_cast<size_t>(r + streams_)];
           if (cut) {
             std::fill(dc, dc + hidden_, Real(0));
           } else {
-            const Real* from = carried_h.data() + b * hidden_;
+            const Real* from = carried_h + b * hidden_;
             for (int64_t j = 0; j < hidden_; ++j) dh[j] += factor_h_ * from[j];
           }
           const bool c_complete = norm_ && norm_->normalizes_cell();
@@ -231,10 +232,10 @@ class LstmLayer {
         backend_.SetLeftRows(h_products + row * gate_cols, count, gate_cols, scale(), row,
                              &gradient_left_);
         if (t > 0) {
-          backend_.Multiply(gradient_left_, row, count, weight_h_.backward, 0, hidden_,
-                            carried_h.data(), hidden_, false);
-          ApplyDropoutToRows(state_dropped_, b0, carried_h.data(), count, hidden_);
-          if (h_sign_) h_sign_->Backward(row, count, carried_h.data());
+          backend_.Multiply(gradient_left_, row, count, weight_h_.backward, 0, hidden_, carried_h,
+                            hidden_, false);
+          ApplyDropoutToRows(state_dropped_, b0, carried_h, count, hidden_);
+          if (h_sign_) h_sign_->Backward(row, count, carried_h);
         }
       }
     });
@@ -260,7 +261,8 @@ class LstmLayer {
                          gate_cols, false);
     weight_h_.DropGradient(backend_);
     std::fill(bias_.gradient.begin(), bias_.gradient.end(), Real(0));
-    AddColumnSums(gates_.data(), streams_ * steps_, gate_cols, bias_.gradient.data());
+    AddColumnSums(gates_.data(), streams_ * steps_, gate_cols, bias_.gradient.data(),
+                  backend_.pool());
     if (per_matrix_) {
       BackThroughScale(factor_x_, backend_.pool(), &weight_x_.parameter);
       BackThroughScale(factor_h_, backend_.pool(), &weight_h_.parameter);
@@ -307,6 +309,8 @@ class LstmLayer {
   typename Backend::Right gradient_right_;
   AlignedBuffer<Real> gates_;  // Products, then activations, then gradients of pre-activations.
   AlignedBuffer<Real> h_in_, c_in_, c_, tanh_c_;
+  // [B, H]: dC/dh and dC/dc of a step with respect to its inputs, on the way back.
+  AlignedBuffer<Real> carried_h_, carried_c_;
 };
 
 }  // namespace bitlm::trainer

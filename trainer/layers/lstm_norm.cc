@@ -87,6 +87,7 @@ LstmNorm<Real>::LstmNorm(NormKind kind, const std::string& name, int64_t streams
   shift_c_ = MakeParameter<Real>(name + ".shift_c", 1, hidden);
   c_ = AlignedBuffer<Real>(Size(rows, hidden));
   c_gradient_ = AlignedBuffer<Real>(Size(rows, hidden));
+  through_c_ = AlignedBuffer<Real>(Size(rows, hidden));
   for (auto* inverse : {&inverse_x_, &inverse_h_, &inverse_c_}) inverse->resize(Size(rows, 1));
 }
 
@@ -157,14 +158,14 @@ void LstmNorm<Real>::BackwardCell(int64_t row, const Real* gates, const Real* ta
   if (!normalizes_cell()) return;
   Real* scaled = c_gradient_.data() + row * hidden_;  // dC/d(gain_c N(c) + shift_c).
   const Real* o = gates + 3 * hidden_;
-  std::vector<Real> through(static_cast<size_t>(hidden_));
+  Real* through = through_c_.data() + row * hidden_;
   for (int64_t j = 0; j < hidden_; ++j) {
     scaled[j] = h_gradient[j] * o[j] * (Real(1) - tanh_c[j] * tanh_c[j]);
   }
-  Product(scaled, gain_c_.value.data(), hidden_, through.data());
+  Product(scaled, gain_c_.value.data(), hidden_, through);
   NormalizeRowBackward(c_.data() + row * hidden_, inverse_c_[static_cast<size_t>(row)], hidden_,
-                       through.data());
-  for (int64_t j = 0; j < hidden_; ++j) c_gradient[j] += through[static_cast<size_t>(j)];
+                       through);
+  for (int64_t j = 0; j < hidden_; ++j) c_gradient[j] += through[j];
 }
 
 template <typename Real>
@@ -200,7 +201,7 @@ void LstmNorm<Real>::BackwardX(const Real* gates, ThreadPool* pool) {
   if (normalizes_cell()) {
     SetGradient(c_gradient_.data(), c_.data(), &gain_c_);
     std::fill(shift_c_.gradient.begin(), shift_c_.gradient.end(), Real(0));
-    AddColumnSums(c_gradient_.data(), used_rows_, hidden_, shift_c_.gradient.data());
+    AddColumnSums(c_gradient_.data(), used_rows_, hidden_, shift_c_.gradient.data(), pool);
   }
   // Normalized W_h h has served: its place takes the gradient of W_x x.
   pool->ParallelFor(Pieces(used_rows_, kPieceRows), [&](size_t piece) {

@@ -83,7 +83,8 @@ class LstmNorm {
   int64_t streams_, used_rows_, cols_, hidden_;
   Parameter<Real> gain_x_, gain_h_, gain_c_, shift_c_;
   AlignedBuffer<Real> x_, h_, h_gradient_;  // [rows, 4H]: products, then normalized ones.
-  AlignedBuffer<Real> c_, c_gradient_;      // [rows, H]: normalized; of its scaled form.
+  // [rows, H]: normalized c; the gradients of its scaled form and of c by way of it.
+  AlignedBuffer<Real> c_, c_gradient_, through_c_;
   std::vector<Real> inverse_x_, inverse_h_, inverse_c_;  // [rows]: of layer norm.
   std::unique_ptr<BatchNorm<Real>> batch_x_, batch_h_;
 };

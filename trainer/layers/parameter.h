@@ -159,12 +159,17 @@ void ForPieces(ThreadPool* pool, int64_t rows, const Body& body) {
   });
 }
 
-// sum[c] += sum over rows of x[r, c].
+// sum[c] += sum over rows of x[r, c], rows ascending.
 template <typename Real>
-void AddColumnSums(const Real* x, int64_t rows, int64_t cols, Real* sum) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) sum[c] += x[r * cols + c];
-  }
+void AddColumnSums(const Real* x, int64_t rows, int64_t cols, Real* sum, ThreadPool* pool) {
+  constexpr int64_t kPiece = 256;
+  pool->ParallelFor(static_cast<size_t>((cols + kPiece - 1) / kPiece), [&](size_t piece) {
+    const int64_t first = static_cast<int64_t>(piece) * kPiece;
+    const int64_t end = std::min(cols, first + kPiece);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = first; c < end; ++c) sum[c] += x[r * cols + c];
+    }
+  });
 }
 
 }  // namespace bitlm::trainer
