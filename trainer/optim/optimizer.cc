@@ -12,12 +12,12 @@ namespace {
 constexpr int64_t kPiece = 1 << 16;  // Values that one task updates.
 
 struct SgdArgs {
-  float rate, gradient_factor, decay, limit;
+  float rate, gradient_factor, decay, limit, l2;
 };
 
 BITLM_CLONES void SgdUpdate(const SgdArgs& a, const float* gradient, float* value, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    float w = value[i] * a.decay - a.rate * (gradient[i] * a.gradient_factor);
+    float w = value[i] * a.decay - a.rate * (gradient[i] * a.gradient_factor + a.l2 * value[i]);
     w = w > a.limit ? a.limit : w;
     w = w < -a.limit ? -a.limit : w;
     value[i] = w;
@@ -25,14 +25,14 @@ BITLM_CLONES void SgdUpdate(const SgdArgs& a, const float* gradient, float* valu
 }
 
 struct AdamArgs {
-  float rate, gradient_factor, decay, limit, beta1, beta2, epsilon, second_correction;
+  float rate, gradient_factor, decay, limit, l2, beta1, beta2, epsilon, second_correction;
 };
 
 BITLM_CLONES void AdamUpdate(const AdamArgs& a, const float* __restrict gradient,
                              float* __restrict first, float* __restrict second,
                              float* __restrict value, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
-    const float g = gradient[i] * a.gradient_factor;
+    const float g = gradient[i] * a.gradient_factor + a.l2 * value[i];
     const float m = a.beta1 * first[i] + (1.0f - a.beta1) * g;
     const float v = a.beta2 * second[i] + (1.0f - a.beta2) * g * g;
     first[i] = m;
@@ -88,12 +88,13 @@ void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
   const bool latent = p.binarized();
   if (latent) rate *= static_cast<float>(options_.latent_lr_scale);
   const float limit = p.binary() ? p.alpha : p.levels.size() == 1 ? p.levels[0].limit : INFINITY;
-  const float decay =
-      latent || p.rows == 1 ? 1.0f : 1.0f - rate * static_cast<float>(options_.weight_decay);
+  const bool decays = !latent && p.rows > 1;
+  const float decay = decays ? 1.0f - rate * static_cast<float>(options_.weight_decay) : 1.0f;
+  const float l2 = decays ? static_cast<float>(options_.l2) : 0.0f;
   float* value = p.value.data() + first;
   const float* gradient = p.gradient.data() + first;
   if (options_.kind == OptimizerKind::kSgd) {
-    SgdUpdate({rate, gradient_factor, decay, limit}, gradient, value, count);
+    SgdUpdate({rate, gradient_factor, decay, limit, l2}, gradient, value, count);
     return;
   }
   const double corrected1 = 1.0 - std::pow(options_.beta1, static_cast<double>(steps_));
@@ -102,6 +103,7 @@ void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
               .gradient_factor = gradient_factor,
               .decay = decay,
               .limit = limit,
+              .l2 = l2,
               .beta1 = static_cast<float>(options_.beta1),
               .beta2 = static_cast<float>(options_.beta2),
               .epsilon = static_cast<float>(options_.epsilon),

@@ -169,6 +169,28 @@ TEST(OptimizerTest, DecayIsForFloatMatricesOnly) {
   }
 }
 
+// Steps as if l2 * w were part of a float matrix's gradient; Adam divides it by the root of the
+// second moment, so that rows with small gradients shrink most.
+TEST(OptimizerTest, L2IsPartOfTheGradientOfFloatMatrices) {
+  ThreadPool pool(1);
+  for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {
+    Parameters with, without;
+    Optimizer penalized({.kind = kind, .clip_norm = 0, .l2 = 0.5}, with.all(), &pool);
+    Optimizer plain({.kind = kind, .clip_norm = 0}, without.all(), &pool);
+    for (int step = 0; step < 3; ++step) {
+      for (size_t i = 0; i < 4; ++i)
+        without.matrix.gradient[i] = with.matrix.gradient[i] + 0.5f * with.matrix.value[i];
+      ASSERT_TRUE(penalized.Step(0.1).ok());
+      ASSERT_TRUE(plain.Step(0.1).ok());
+    }
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(with.matrix.value[i], without.matrix.value[i], 1e-6);
+      EXPECT_EQ(with.binary.value[i], without.binary.value[i]);
+    }
+    EXPECT_EQ(with.vector.value[1], without.vector.value[1]);
+  }
+}
+
 TEST(OptimizerTest, LatentWeightsHaveTheirOwnRate) {
   ThreadPool pool(1);
   Parameters p;

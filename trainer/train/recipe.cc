@@ -135,6 +135,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"adam.beta2", Number(&r->optimizer.beta2, 0, 0.999999)},
       {"adam.epsilon", Number(&r->optimizer.epsilon, 1e-12, 1)},
       {"weight_decay", Number(&r->optimizer.weight_decay, 0, 1)},
+      {"l2", Number(&r->optimizer.l2, 0, 1)},
       {"latent_lr_scale", Number(&r->optimizer.latent_lr_scale, 0, 1e6)},
       {"schedule",
        Choice<ScheduleKind>(&r->schedule.kind, {{"halving", ScheduleKind::kHalving},

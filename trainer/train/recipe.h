@@ -61,7 +61,7 @@ struct Recipe {
   // for every word, see constant_dimensions.h.
   int constant_dimensions = 0;
   OptimizerOptions optimizer;  // optimizer (sgd, adam), clip_norm, clip_latent (true, false),
-                               // adam.beta1, adam.beta2, adam.epsilon, weight_decay,
+                               // adam.beta1, adam.beta2, adam.epsilon, weight_decay, l2,
                                // latent_lr_scale
   ScheduleOptions
       schedule;  // schedule (halving, linear, cosine, constant), learning_rate, …, see schedule.h
