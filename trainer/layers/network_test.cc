@@ -58,105 +58,114 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
 
 // The straight-through estimator hands dC/dW^b to W ([LCY18] equation 7). dC/dW^b is checked
 // through a float network that has the effective weights exp(gamma) * W^b: its gradient, which the
-// test above checks, times exp(gamma) is dC/dW^b.
+// test above checks, times exp(gamma) is dC/dW^b. Also of planes on the way from latent values.
 TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
   ThreadPool pool(1);
-  DoubleBackend backend(&pool);
-  DoubleNetwork binary(backend, GetParam(), kShape);
-  Randomize(binary, 0.4);
-  Parameter<double>* input_gamma = binary.embedding().gamma();
-  // A tied float table has one scale for both uses.
-  if (input_gamma != nullptr && binary.embedding().tied()) input_gamma->value[0] = 0;
-  ModelConfig config = GetParam();
-  const auto to_float = [](MatrixKind kind) {
-    return kind == MatrixKind::kBinary ? MatrixKind::kFloat : kind;
-  };
-  config.embedding = to_float(config.embedding);
-  config.output_embedding = to_float(config.output_embedding);
-  config.input_projection = to_float(config.input_projection);
-  config.output_projection = to_float(config.output_projection);
-  config.recurrent = to_float(config.recurrent);
-  config.bit_planes = 1;
-  DoubleNetwork effective(backend, config, kShape);
+  for (const double hardness : {1.0, 0.4}) {
+    if (hardness < 1 && GetParam().bit_planes == 1) continue;
+    SCOPED_TRACE(hardness);
+    DoubleBackend backend(&pool);
+    DoubleNetwork binary(backend, GetParam(), kShape);
+    binary.set_hardness(hardness);
+    Randomize(binary, 0.4);
+    Parameter<double>* input_gamma = binary.embedding().gamma();
+    // A tied float table has one scale for both uses.
+    if (input_gamma != nullptr && binary.embedding().tied()) input_gamma->value[0] = 0;
+    ModelConfig config = GetParam();
+    const auto to_float = [](MatrixKind kind) {
+      return kind == MatrixKind::kBinary ? MatrixKind::kFloat : kind;
+    };
+    config.embedding = to_float(config.embedding);
+    config.output_embedding = to_float(config.output_embedding);
+    config.input_projection = to_float(config.input_projection);
+    config.output_projection = to_float(config.output_projection);
+    config.recurrent = to_float(config.recurrent);
+    config.bit_planes = 1;
+    DoubleNetwork effective(backend, config, kShape);
 
-  // Pairs of (binary parameter, gamma or null, float parameter), with alpha if it has a scale of
-  // its own.
-  struct Twin {
-    Parameter<double>* binary;
-    Parameter<double>* gamma;
-    Parameter<double>* effective;
-    double alpha = 0;
-  };
-  binary.Pack();
-  std::vector<Twin> twins{{&binary.output().table(), nullptr, &effective.output().table()}};
-  if (!binary.embedding().tied())
-    twins.push_back({&binary.embedding().table(), input_gamma, &effective.embedding().table()});
-  std::vector<std::pair<Parameter<double>*, Parameter<double>*>> biases;
-  if (binary.output().bias() != nullptr)
-    biases.emplace_back(binary.output().bias(), effective.output().bias());
-  const auto add_linear = [&](auto* from, auto* to) {
-    if (from == nullptr) return;
-    twins.push_back({&from->weight().parameter, from->has_gamma() ? &from->gamma() : nullptr,
-                     &to->weight().parameter,
-                     from->binary() && !from->has_gamma() ? from->factor() : 0});
-    biases.emplace_back(&from->bias(), &to->bias());
-  };
-  add_linear(binary.input_projection(), effective.input_projection());
-  add_linear(binary.output_projection(), effective.output_projection());
-  for (size_t l = 0; l < binary.lstm().size(); ++l) {
-    auto& from = *binary.lstm()[l];
-    auto& to = *effective.lstm()[l];
-    auto* gamma = from.has_gamma() ? &from.gamma() : nullptr;
-    const bool scaled = from.binary() && gamma == nullptr;
-    twins.push_back({&from.weight_x().parameter, gamma, &to.weight_x().parameter,
-                     scaled ? from.factor_x() : 0});
-    twins.push_back({&from.weight_h().parameter, gamma, &to.weight_h().parameter,
-                     scaled ? from.factor_h() : 0});
-    biases.emplace_back(&from.bias(), &to.bias());
-    if (from.norm() == nullptr) continue;
-    const auto norms = from.norm()->Parameters();
-    for (size_t i = 0; i < norms.size(); ++i)
-      biases.emplace_back(norms[i], to.norm()->Parameters()[i]);
-  }
-  const auto factor = [](const Twin& twin, int64_t column) {
-    if (twin.alpha > 0) return twin.alpha;
-    if (twin.gamma == nullptr) return 1.0;
-    return std::exp(twin.gamma->value[twin.gamma->cols == 1 ? 0 : static_cast<size_t>(column)]);
-  };
-  binary.Pack();
-  for (const Twin& twin : twins) {
-    const auto& levels = twin.binary->levels;
-    for (int64_t i = 0; i < twin.binary->size(); ++i) {
-      const auto at = static_cast<size_t>(i);
-      const double w = twin.binary->value[at];
-      const double value = twin.binary->fitted()    ? levels[at % levels.size()].Value(w)
-                           : !twin.binary->binary() ? w
-                           : w > 0                  ? twin.binary->alpha
-                                                    : -twin.binary->alpha;
-      twin.effective->value[at] = value * factor(twin, i % twin.binary->cols);
+    // Pairs of (binary parameter, gamma or null, float parameter), with alpha if it has a scale of
+    // its own.
+    struct Twin {
+      Parameter<double>* binary;
+      Parameter<double>* gamma;
+      Parameter<double>* effective;
+      double alpha = 0;
+    };
+    binary.Pack();
+    std::vector<Twin> twins{{&binary.output().table(), nullptr, &effective.output().table()}};
+    if (!binary.embedding().tied())
+      twins.push_back({&binary.embedding().table(), input_gamma, &effective.embedding().table()});
+    std::vector<std::pair<Parameter<double>*, Parameter<double>*>> biases;
+    if (binary.output().bias() != nullptr)
+      biases.emplace_back(binary.output().bias(), effective.output().bias());
+    const auto add_linear = [&](auto* from, auto* to) {
+      if (from == nullptr) return;
+      twins.push_back({&from->weight().parameter, from->has_gamma() ? &from->gamma() : nullptr,
+                       &to->weight().parameter,
+                       from->binary() && !from->has_gamma() ? from->factor() : 0});
+      biases.emplace_back(&from->bias(), &to->bias());
+    };
+    add_linear(binary.input_projection(), effective.input_projection());
+    add_linear(binary.output_projection(), effective.output_projection());
+    for (size_t l = 0; l < binary.lstm().size(); ++l) {
+      auto& from = *binary.lstm()[l];
+      auto& to = *effective.lstm()[l];
+      auto* gamma = from.has_gamma() ? &from.gamma() : nullptr;
+      const bool scaled = from.binary() && gamma == nullptr;
+      twins.push_back({&from.weight_x().parameter, gamma, &to.weight_x().parameter,
+                       scaled ? from.factor_x() : 0});
+      twins.push_back({&from.weight_h().parameter, gamma, &to.weight_h().parameter,
+                       scaled ? from.factor_h() : 0});
+      biases.emplace_back(&from.bias(), &to.bias());
+      if (from.norm() == nullptr) continue;
+      const auto norms = from.norm()->Parameters();
+      for (size_t i = 0; i < norms.size(); ++i)
+        biases.emplace_back(norms[i], to.norm()->Parameters()[i]);
     }
-  }
-  for (const auto& [from, to] : biases)
-    std::copy(from->value.begin(), from->value.end(), to->value.begin());
+    const auto factor = [](const Twin& twin, int64_t column) {
+      if (twin.alpha > 0) return twin.alpha;
+      if (twin.gamma == nullptr) return 1.0;
+      return std::exp(twin.gamma->value[twin.gamma->cols == 1 ? 0 : static_cast<size_t>(column)]);
+    };
+    binary.Pack();
+    for (const Twin& twin : twins) {
+      const auto& levels = twin.binary->levels;
+      for (int64_t i = 0; i < twin.binary->size(); ++i) {
+        const auto at = static_cast<size_t>(i);
+        const double w = twin.binary->value[at];
+        const double value = twin.binary->fitted()    ? levels[at % levels.size()].Value(w)
+                             : !twin.binary->binary() ? w
+                             : w > 0                  ? twin.binary->alpha
+                                                      : -twin.binary->alpha;
+        twin.effective->value[at] = value * factor(twin, i % twin.binary->cols);
+      }
+    }
+    for (const auto& [from, to] : biases)
+      std::copy(from->value.begin(), from->value.end(), to->value.begin());
 
-  const Batch batch = SmallBatch(config.vocabulary_size);
-  const DropoutRates dropout{
-      .input = 0.3, .output = 0.4, .words = 0.2, .projection = 0.2, .recurrent = 0.4, .state = 0.3};
-  EXPECT_NEAR(LossOf(binary, batch, dropout), LossOf(effective, batch, dropout), 1e-10);
-  for (const Twin& twin : twins) {
-    // alpha = mean |W| has a gradient, too, of which every entry has a share (XNOR-Net).
-    double shared = 0;
-    for (size_t i = 0; twin.alpha > 0 && i < twin.binary->value.size(); ++i) {
-      shared += (twin.binary->value[i] > 0 ? 1 : -1) * twin.effective->gradient[i] /
-                static_cast<double>(twin.binary->size());
-    }
-    for (int64_t i = 0; i < twin.binary->size(); ++i) {
-      const auto at = static_cast<size_t>(i);
-      ASSERT_NEAR(twin.binary->gradient[at],
-                  twin.effective->gradient[at] * factor(twin, i % twin.binary->cols) +
-                      (twin.binary->value[at] > 0 ? shared : -shared),
-                  1e-10)
-          << twin.binary->name << "[" << i << "]";
+    const Batch batch = SmallBatch(config.vocabulary_size);
+    const DropoutRates dropout{.input = 0.3,
+                               .output = 0.4,
+                               .words = 0.2,
+                               .projection = 0.2,
+                               .recurrent = 0.4,
+                               .state = 0.3};
+    EXPECT_NEAR(LossOf(binary, batch, dropout), LossOf(effective, batch, dropout), 1e-10);
+    for (const Twin& twin : twins) {
+      // alpha = mean |W| has a gradient, too, of which every entry has a share (XNOR-Net).
+      double shared = 0;
+      for (size_t i = 0; twin.alpha > 0 && i < twin.binary->value.size(); ++i) {
+        shared += (twin.binary->value[i] > 0 ? 1 : -1) * twin.effective->gradient[i] /
+                  static_cast<double>(twin.binary->size());
+      }
+      for (int64_t i = 0; i < twin.binary->size(); ++i) {
+        const auto at = static_cast<size_t>(i);
+        ASSERT_NEAR(twin.binary->gradient[at],
+                    twin.effective->gradient[at] * factor(twin, i % twin.binary->cols) +
+                        (twin.binary->value[at] > 0 ? shared : -shared),
+                    1e-10)
+            << twin.binary->name << "[" << i << "]";
+      }
     }
   }
 }
@@ -404,7 +413,7 @@ INSTANTIATE_TEST_SUITE_P(Presets, GradientTest,
                          testing::Values(SmallConfig("lstm"), SmallConfig("belm"),
                                          SmallConfig("bllm"), SmallConfig("bllm-no-i"),
                                          SmallConfig("bllm-no-o"), SmallConfig("bllm-no-io"),
-                                         SmallConfig("lstm", 2), SmallConfig("bllm", 2),
+                                         SmallConfig("lstm", 2), SmallConfig("bllm", 3),
                                          SmallConfig("bllm", 1, 9), SmallConfig("belm", 2, 5)),
                          PresetName);
 INSTANTIATE_TEST_SUITE_P(ZhengTang, GradientTest,
