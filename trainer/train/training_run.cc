@@ -258,7 +258,25 @@ absl::Status TrainingRun::WriteState() {
       .arrays = StateArrays(),
       .identity = ResumeIdentity()};
   average_trigger_.Save(&view.numbers);
-  return WriteCheckpoint(Path("checkpoint.bin"), view);
+  BITLM_RETURN_IF_ERROR(WriteCheckpoint(Path("checkpoint.bin"), view));
+  return WriteMetrics();
+}
+
+absl::Status TrainingRun::WriteMetrics() {
+  progress_.model = recipe_.name;
+  progress_.steps = step_;
+  progress_.last_step = last_step_;
+  progress_.tokens = tokens_;
+  progress_.epochs = static_cast<double>(step_) / static_cast<double>(batcher_.segments());
+  progress_.train_seconds = train_seconds_;
+  progress_.learning_rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
+  if (schedule_.best_measure < 1e300) {
+    const bool classifier = recipe_.model.head == HeadKind::kClassifier;
+    (classifier ? progress_.best_accuracy : progress_.best_perplexity) =
+        classifier ? 1 - schedule_.best_measure : schedule_.best_measure;
+  }
+  progress_.unix_seconds = absl::ToUnixSeconds(absl::Now());
+  return WriteFileAtomically(Path("metrics.prom"), RunMetrics(progress_));
 }
 
 absl::Status TrainingRun::ReadState() {

@@ -24,6 +24,7 @@
 #include "trainer/tensor/fast_backend.h"
 #include "trainer/train/recipe.h"
 #include "trainer/train/run_data.h"
+#include "trainer/train/run_metrics.h"
 #include "trainer/train/task.h"
 
 namespace bitlm::trainer {
@@ -47,6 +48,7 @@ enum class TrainingEnd { kFinished, kStopped };
 //   checkpoint.bin  the state of the last interval; a run starts from it when it is there
 //   best.bin        the weights with the best validation perplexity, of a classifier accuracy
 //   log.csv         one line a validation
+//   metrics.prom    the last checkpoint's progress, for Prometheus
 //   models/<name>/1 the exported model, when training has ended
 //   lock            held by the process that trains
 class TrainingRun {
@@ -94,6 +96,7 @@ class TrainingRun {
   absl::Status ValidateAndLog();
   bool Averaging() const { return average_ && average_->updates() > 0; }
   absl::Status WriteState();
+  absl::Status WriteMetrics();
   absl::Status ReadState();
   std::vector<std::pair<std::string, std::span<float>>> WeightArrays();
   std::vector<std::pair<std::string, std::span<float>>> StateArrays();
@@ -131,6 +134,7 @@ class TrainingRun {
   double recent_loss_ = 0;   // Since the last validation.
   int64_t recent_tokens_ = 0;
   double train_seconds_ = 0;  // In training steps, all processes of the run.
+  RunProgress progress_;      // As of the last validation.
   double shown_at_ = 0;
   int64_t shown_tokens_ = 0;
 };

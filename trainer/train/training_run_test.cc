@@ -315,6 +315,14 @@ TEST_F(TrainingRunTest, StopsAtItsStopEpochAndExportsTheBestUpToThere) {
   const std::string early = LogWithoutTimes("early");
   EXPECT_EQ(std::count(early.begin(), early.end(), '\n'), 3);
   EXPECT_THAT(LogWithoutTimes("whole"), testing::StartsWith(early));
+  const std::string metrics = *ReadFile(directory_ + "/early/metrics.prom");
+  const std::vector<std::string> lines = absl::StrSplit(early, '\n', absl::SkipEmpty());
+  const std::vector<std::string> last = absl::StrSplit(lines.back(), ',');
+  EXPECT_THAT(metrics, HasSubstr("bitlm_train_steps_total{model=\"toy\"} " + last[1] + "\n"));
+  EXPECT_THAT(metrics, HasSubstr("bitlm_train_last_step{model=\"toy\"} " + last[1] + "\n"));
+  EXPECT_THAT(metrics, HasSubstr("bitlm_train_tokens_total{model=\"toy\"} " + last[2] + "\n"));
+  EXPECT_THAT(metrics, HasSubstr("bitlm_train_epochs{model=\"toy\"} 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("bitlm_train_valid_perplexity{model=\"toy\"} "));
 }
 
 // Averaged latent values go on as they are, with other data and another optimizer; init.model

@@ -55,6 +55,11 @@ absl::Status TrainingRun::ValidateAndLog() {
   average_trigger_.Record(validation.measure());
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;
+  progress_.train_perplexity =
+      recent_tokens_ > 0 ? std::optional<double>(train_perplexity) : std::nullopt;
+  progress_.valid_perplexity = validation.perplexity;
+  progress_.valid_accuracy = validation.accuracy;
+  if (recipe_.model.self_normalized) progress_.mean_abs_log_z = validation.mean_abs_log_z;
   recent_loss_ = 0;
   recent_tokens_ = 0;
   const double epoch = static_cast<double>(step_) / static_cast<double>(batcher_.segments());
