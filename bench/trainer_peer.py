@@ -1,10 +1,11 @@
 #!/usr/bin/python3
-"""The peer of `scripts/bench trainer`: the network of the preset `bllm`, trained in PyTorch, fp32, on the CPU.
+"""The peer of `scripts/bench trainer`: the network of the preset `bllm`, trained in PyTorch, fp32 or bf16, on the CPU.
 
 The same mathematics as bitlm-train's ([LCY18] sections 3.2 and 3.3, Algorithms 1 and 2), in the fastest form that was
 found for PyTorch 1.13: the fused LSTM on effective weights, straight-through gradients taken at the binarized weights
 (no autograd function in between), only the rows of the input embedding that a step uses are updated, and the softmax is
-taken a part at a time, so that its rows stay in the cache (--loss-rows).
+taken a part at a time, so that its rows stay in the cache (--loss-rows). With --dtype bf16 activations, effective weights
+and their gradients are bfloat16; latent weights, updates and the softmax stay fp32.
 
     bench/trainer_peer.py --threads 1 --steps 20 --json
 
@@ -31,6 +32,7 @@ def parse_arguments():
     parser.add_argument("--clip", type=float, default=5.0, help="gradient norm (default %(default)s)")
     parser.add_argument("--rate", type=float, default=1.0, help="learning rate of SGD (default %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default %(default)s)")
+    parser.add_argument("--dtype", choices=["fp32", "bf16"], default="fp32", help="of products (default %(default)s)")
     parser.add_argument("--warm-up", type=int, default=3, help="steps not measured (default %(default)s)")
     parser.add_argument("--steps", type=int, default=20, help="steps measured (default %(default)s)")
     parser.add_argument("--loss-rows", type=int, default=2240, help="softmax rows at a time (default %(default)s)")
@@ -53,6 +55,7 @@ class Bllm:
         self.options = options
         hidden, words = options.hidden, options.vocabulary
         self.alpha = math.sqrt(1.0 / hidden)  # [LCY18] equation 8
+        self.dtype = torch.bfloat16 if options.dtype == "bf16" else torch.float32
         # Latent weights, clamped to [-alpha, alpha].
         self.latent = {
             "embedding": self.uniform(words, hidden),            # W_e
@@ -67,15 +70,15 @@ class Bllm:
         for name, rows in [("input_projection", hidden), ("output_projection", hidden), ("gates", 4 * hidden)]:
             self.real[name + ".gamma"] = torch.zeros(rows)
             self.real[name + ".bias"] = torch.zeros(rows)
-        self.state = (torch.zeros(1, options.batch, hidden), torch.zeros(1, options.batch, hidden))
-        self.zero_bias = torch.zeros(4 * hidden)
+        self.state = tuple(torch.zeros(1, options.batch, hidden, dtype=self.dtype) for _ in "hc")
+        self.zero_bias = torch.zeros(4 * hidden, dtype=self.dtype)
 
     def uniform(self, rows, columns):
         return (torch.rand(rows, columns) * 2 - 1) * self.alpha
 
     def binarize(self, latent):
         """Equation 8 as a leaf: by equation 7 its gradient is the latent weight's."""
-        return torch.where(latent > 0, self.alpha, -self.alpha).requires_grad_()
+        return torch.where(latent > 0, self.alpha, -self.alpha).to(self.dtype).requires_grad_()
 
     def step(self, words, targets):
         """One training step on [T, B] words and targets; returns the mean loss, nats per word."""
@@ -84,7 +87,7 @@ class Bllm:
         used_latent = self.latent["embedding"][used]
         binary = {name: self.binarize(used_latent if name == "embedding" else latent)
                   for name, latent in self.latent.items()}
-        real = {name: value.detach().requires_grad_() for name, value in self.real.items()}
+        real = {name: value.detach().to(self.dtype).requires_grad_() for name, value in self.real.items()}
 
         embedded = F.embedding(position, binary["embedding"])
         embedded = F.linear(embedded, binary["input_projection"])
@@ -106,13 +109,13 @@ class Bllm:
         """Cross entropy and everything behind it, --loss-rows rows at a time."""
         rows = self.options.loss_rows
         if rows >= len(targets):
-            loss = F.cross_entropy(F.linear(z, output_embedding), targets)
+            loss = F.cross_entropy(F.linear(z, output_embedding).float(), targets)
             loss.backward()
             return loss.item()
         top = z.detach().requires_grad_()
         total = 0.0
         for begin in range(0, len(targets), rows):
-            logits = F.linear(top[begin:begin + rows], output_embedding)
+            logits = F.linear(top[begin:begin + rows], output_embedding).float()
             part = F.cross_entropy(logits, targets[begin:begin + rows], reduction="sum") / len(targets)
             part.backward()
             total += part.item()
@@ -123,13 +126,13 @@ class Bllm:
     def update(self, used, used_latent, binary, real):
         """SGD with the norm of all gradients clipped; Algorithm 2's clamp of the latent weights."""
         options = self.options
-        norm = torch.stack([value.grad.norm() for value in [*binary.values(), *real.values()]]).norm().item()
+        norm = torch.stack([value.grad.float().norm() for value in [*binary.values(), *real.values()]]).norm().item()
         rate = options.rate * min(1.0, options.clip / (norm + 1e-6))
         for name, value in real.items():
-            self.real[name].sub_(value.grad, alpha=rate)
+            self.real[name].sub_(value.grad.float(), alpha=rate)
         for name, value in binary.items():
             latent = used_latent if name == "embedding" else self.latent[name]
-            latent.sub_(value.grad, alpha=rate).clamp_(-self.alpha, self.alpha)
+            latent.sub_(value.grad.float(), alpha=rate).clamp_(-self.alpha, self.alpha)
         self.latent["embedding"][used] = used_latent
 
 
@@ -151,9 +154,9 @@ def main():
     rate = options.steps * options.bptt * options.batch / seconds
     if options.json:
         print(json.dumps({"tokens_per_second": rate, "steps": options.steps, "seconds": seconds, "loss": loss,
-                          "threads": options.threads, "torch": torch.__version__}))
+                          "threads": options.threads, "dtype": options.dtype, "torch": torch.__version__}))
     else:
-        print(f"{rate:.0f} tokens/s, {options.threads} threads, PyTorch {torch.__version__} fp32, loss {loss:.4f}")
+        print(f"{rate:.0f} tokens/s, {options.threads} threads, PyTorch {torch.__version__} {options.dtype}, loss {loss:.4f}")
 
 
 if __name__ == "__main__":
