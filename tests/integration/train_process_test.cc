@@ -161,10 +161,10 @@ TEST_F(TrainProcessTest, MistakesEndWithAMessageThatNamesThem) {
          Path("bad.txt") + ": line 2");
   expect({"eval", "-m", Exported("out"), "-t", Path("valid.txt"), "-p", "both"}, "both");
   expect({"inspect", Path("absent")}, "absent");
-  // A float model is not replaced by what is made of it.
   expect({"train", Path("toy.recipe"), "-o", Path("float"), "-q", "--set", "model.recurrent=float",
           "--set", "stop_epoch=1", "--set", "name=../x"},
          "name: \"../x\"");
+  // A float model is not replaced by what is made of it.
   ASSERT_EQ(Run({Program("bitlm-train"), "train", Path("toy.recipe"), "-o", Path("float"), "-q",
                  "--set", "model.recurrent=float", "--set", "epochs=1"})
                 .status,
