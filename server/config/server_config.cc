@@ -29,6 +29,18 @@ std::string EnvironmentName(const std::string& flag) {
   return name;
 }
 
+// Refuses 127.0.0.1:50051, which would be taken for a host without such a port: the port is a flag
+// of its own. Two colons and more are an IPv6 address.
+CLI::Validator WithoutPort(const std::string& port_flag) {
+  return CLI::Validator(
+      [port_flag](const std::string& address) {
+        const bool has_port = std::count(address.begin(), address.end(), ':') == 1 ||
+                              address.find("]:") != std::string::npos;
+        return has_port ? absl::StrCat(address, " has a port; the port is --", port_flag) : "";
+      },
+      /*validator_desc=*/"");
+}
+
 // The one list of settings: flags, environment variables and keys of the file all come from it.
 class Flags {
  public:
@@ -50,12 +62,15 @@ class Flags {
     Add("latest-versions", config.latest_versions,
         "Highest versions of each model that are served; 0: all", 0, 1000);
     Group("Addresses");
-    Add("grpc-address", config.grpc_address, "Address of gRPC; 0.0.0.0 for all interfaces");
+    Add("grpc-address", config.grpc_address, "Address of gRPC; 0.0.0.0 for all interfaces")
+        ->check(WithoutPort("grpc-port"));
     Add("grpc-port", config.grpc_port, "Port of gRPC; 0 takes a free one", 0, 65535);
-    Add("http-address", config.http_address, "Address of /metrics, /healthz and /readyz");
+    Add("http-address", config.http_address, "Address of /metrics, /healthz and /readyz")
+        ->check(WithoutPort("http-port"));
     Add("http-port", config.http_port, "Port of HTTP; 0 takes a free one", 0, 65535);
     Add("admin-address", config.admin_address,
-        "Loopback address of the admin service; empty: there is none");
+        "Loopback address of the admin service; empty: there is none")
+        ->check(WithoutPort("admin-port"));
     Add("admin-port", config.admin_port, "Port of the admin service; 0 takes a free one", 0, 65535);
     Add("port-file", config.port_file, "File that gets the ports in use, once the server is ready");
     Group("Computing");

@@ -114,6 +114,14 @@ TEST_F(ServerConfigTest, RefusesBadValuesFromEverySource) {
   EXPECT_THAT(Error({}), HasSubstr("--max-batch-rows"));
 }
 
+TEST_F(ServerConfigTest, RefusesAnAddressThatHasAPort) {
+  EXPECT_THAT(Error({"--grpc-address=127.0.0.1:50061"}), HasSubstr("the port is --grpc-port"));
+  EXPECT_THAT(Error({"--http-address=localhost:80"}), HasSubstr("the port is --http-port"));
+  EXPECT_THAT(Error({"--admin-address=[::1]:9"}), HasSubstr("the port is --admin-port"));
+  EXPECT_EQ(Parse({"--grpc-address=::1"}).grpc_address, "::1");
+  EXPECT_EQ(Parse({"--grpc-address=0.0.0.0"}).grpc_address, "0.0.0.0");
+}
+
 TEST_F(ServerConfigTest, RefusesAQueueThatTheLongestSentenceCannotEnter) {
   EXPECT_THAT(Error({"--max-queue-tokens=100", "--max-words-per-sentence=100"}),
               HasSubstr("--max-queue-tokens"));
