@@ -51,6 +51,11 @@ void AddGenerateCommand(CLI::App& app, absl::Status* status) {
   command->add_option("--output,-o", args->output, "Text file; - is standard output")
       ->default_val("-");
   command->add_option("--seed", args->options.seed, "Of the random numbers")->capture_default_str();
+  command
+      ->add_option("--temperature", args->options.temperature,
+                   "Divides the logits: below 1, likely words become likelier")
+      ->capture_default_str()
+      ->check(CLI::Range(0.05, 20.0));
   command->add_option("--threads", args->threads, "Threads")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

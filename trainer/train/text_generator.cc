@@ -68,7 +68,7 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   const OutputWeights<float> weights = network.output().weights();
   const int64_t vocabulary = weights.table->cols;
   SoftTargets<FastBackend> output(backend, streams, weights.table->rows, vocabulary);
-  output.Pack(weights, 1);
+  output.Pack(weights, static_cast<float>(options.temperature));
   AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
 
   const TokenId end = model.vocabulary.end_of_sentence_id();

@@ -17,6 +17,9 @@ struct GeneratorOptions {
   uint64_t seed = 1;      // The same seed and precision give the same text.
   int64_t streams = 256;  // Sentences drawn side by side, a multiple of 32.
   int64_t longest = 200;  // Words; a longer sentence ends there.
+  // Divides the logits: below 1, likely words are drawn more often than the model gives them. A
+  // model's own text strays to contexts that are harder to go on from than people's.
+  double temperature = 1;
   Precision precision = Precision::kFloat32;
 };
 

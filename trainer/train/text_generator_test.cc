@@ -85,14 +85,15 @@ class TextGeneratorTest : public testing::Test {
     return sum / (32.0 * static_cast<double>(segments));
   }
 
-  std::vector<std::vector<std::string>> Generate(int64_t tokens, uint64_t seed, int threads = 2) {
+  std::vector<std::vector<std::string>> Generate(int64_t tokens, uint64_t seed, int threads = 2,
+                                                 double temperature = 1) {
     ThreadPool pool(threads);
     std::vector<std::vector<std::string>> sentences;
-    const absl::Status status =
-        GenerateText(*model_, {.tokens = tokens, .seed = seed, .longest = 30}, &pool,
-                     [&](std::string_view line) {
-                       sentences.push_back(absl::StrSplit(std::string(line), ' '));
-                     });
+    const absl::Status status = GenerateText(
+        *model_, {.tokens = tokens, .seed = seed, .longest = 30, .temperature = temperature}, &pool,
+        [&](std::string_view line) {
+          sentences.push_back(absl::StrSplit(std::string(line), ' '));
+        });
     EXPECT_TRUE(status.ok()) << status;
     return sentences;
   }
@@ -129,6 +130,26 @@ TEST_F(TextGeneratorTest, WordsComeWithTheirProbabilities) {
   EXPECT_NEAR(total, 1, 1e-4);
   for (const auto& [word, p] : after_likeliest_) {
     EXPECT_NEAR(second[word], begun * p, 6 * std::sqrt(begun * p) + 3) << word;
+  }
+}
+
+TEST_F(TextGeneratorTest, ATemperatureIsAPowerOfTheProbabilities) {
+  constexpr double kTemperature = 0.5;
+  std::map<std::string, double> first;
+  double sentences = 0;
+  for (const auto& sentence : Generate(400000, 1, 2, kTemperature)) {
+    ++sentences;
+    ++first[sentence[0]];
+  }
+  ASSERT_GT(sentences, 10000);
+  double total = 0;
+  for (const auto& [word, p] : first_) {
+    if (word != "</s>") total += std::pow(p, 1 / kTemperature);
+  }
+  for (const auto& [word, p] : first_) {
+    if (word == "</s>") continue;
+    const double expected = sentences * std::pow(p, 1 / kTemperature) / total;
+    EXPECT_NEAR(first[word], expected, 6 * std::sqrt(expected) + 3) << word;
   }
 }
 
