@@ -111,29 +111,32 @@ class EmbeddingLayer {
     gamma_.gradient[0] = Scale() * static_cast<Real>(sum);
   }
 
-  // Pieces of rows of the table: a row of V values stays in cache, and has one writer.
+  // Pieces of rows of the table: a row of V values has one writer, and the 16 values that a piece
+  // has of a token are one cache line of the layer's output.
   template <typename Body>
   void ForTiedRows(ThreadPool* pool, const Body& body) const {
     constexpr int64_t kPiece = 16;
     const int64_t size = tied_->rows;
     pool->ParallelFor(static_cast<size_t>((size + kPiece - 1) / kPiece), [&](size_t piece) {
       const int64_t first = static_cast<int64_t>(piece) * kPiece;
-      for (int64_t c = first; c < std::min(size, first + kPiece); ++c) body(c);
+      body(first, std::min(size, first + kPiece));
     });
   }
 
   void ForwardTied(std::span<const int32_t> tokens, Real* out, ThreadPool* pool) const {
     const auto size = static_cast<size_t>(tied_->rows);
     const Real scale = Scale();
-    ForTiedRows(pool, [&](int64_t c) {
-      const Real* row = tied_->value.data() + c * tied_->cols;
-      Real* to = out + c;
+    ForTiedRows(pool, [&](int64_t first, int64_t last) {
       for (size_t i = 0; i < tokens.size(); ++i) {
-        const Real w = row[tokens[i]];
-        to[i * size] = tied_->fitted()    ? tied_->levels[0].Value(w)
-                       : !tied_->binary() ? w
-                       : w > 0            ? scale
-                                          : -scale;
+        const Real* column = tied_->value.data() + tokens[i];
+        Real* to = out + i * size;
+        for (int64_t c = first; c < last; ++c) {
+          const Real w = column[c * tied_->cols];
+          to[c] = tied_->fitted()    ? tied_->levels[0].Value(w)
+                  : !tied_->binary() ? w
+                  : w > 0            ? scale
+                                     : -scale;
+        }
       }
     });
   }
@@ -142,15 +145,17 @@ class EmbeddingLayer {
     const auto size = static_cast<size_t>(tied_->rows);
     std::vector<double> sums(size);
     const Real factor = gamma() != nullptr ? std::exp(gamma_.value[0]) : Real(1);
-    ForTiedRows(pool, [&](int64_t c) {
-      Real* row = tied_->gradient.data() + c * tied_->cols;
-      const Real* value = tied_->value.data() + c * tied_->cols;
-      const Real* from = out_gradient + c;
-      for (size_t i = 0; i < tokens.size(); ++i) row[tokens[i]] += factor * from[i * size];
-      if (gamma() == nullptr) return;
+    ForTiedRows(pool, [&](int64_t first, int64_t last) {
       for (size_t i = 0; i < tokens.size(); ++i) {
-        const Real g = from[i * size];
-        sums[static_cast<size_t>(c)] += static_cast<double>(value[tokens[i]] > 0 ? g : -g);
+        const Real* from = out_gradient + i * size;
+        Real* column = tied_->gradient.data() + tokens[i];
+        for (int64_t c = first; c < last; ++c) column[c * tied_->cols] += factor * from[c];
+        if (gamma() == nullptr) continue;
+        const Real* value = tied_->value.data() + tokens[i];
+        for (int64_t c = first; c < last; ++c) {
+          sums[static_cast<size_t>(c)] +=
+              static_cast<double>(value[c * tied_->cols] > 0 ? from[c] : -from[c]);
+        }
       }
     });
     SetGammaGradient(sums);

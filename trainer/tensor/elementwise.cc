@@ -61,20 +61,28 @@ BITLM_ALWAYS_INLINE void PackTransposed(const float* src, int64_t n, int64_t k, 
   const int64_t width = std::min(kPackColumns, n - first);
   auto* base = reinterpret_cast<uint32_t*>(packed) +
                column_block * row_blocks * (kPackRows / 2) * kPackColumns;
+  // A cache line of each column at a time: read again for every pair, lines `stride` apart would
+  // have thrown each other out of the cache.
+  constexpr int64_t kPairs = 8;
+  static_assert(kPackRows % (2 * kPairs) == 0);
   const int64_t pairs = row_blocks * kPackRows / 2;
-  for (int64_t p = 0; p < pairs; ++p) {
+  for (int64_t p = 0; p < pairs; p += kPairs) {
     uint32_t* dst = base + p * kPackColumns;
-    const float* column = src + first * stride + 2 * p;
-    if (2 * p + 1 < k) {
-      for (int64_t j = 0; j < width; ++j) {
-        dst[j] = Pair(Encoded<encode>(column[j * stride]), Encoded<encode>(column[j * stride + 1]));
+    const int64_t rows = std::clamp<int64_t>(k - 2 * p, 0, 2 * kPairs);
+    for (int64_t j = 0; j < width; ++j) {
+      const float* column = src + (first + j) * stride + 2 * p;
+      uint32_t line[kPairs] = {};
+      if (rows == 2 * kPairs) {
+        for (int64_t i = 0; i < kPairs; ++i)
+          line[i] = Pair(Encoded<encode>(column[2 * i]), Encoded<encode>(column[2 * i + 1]));
+      } else {
+        for (int64_t i = 0; i < rows; ++i)
+          line[i / 2] |= static_cast<uint32_t>(Encoded<encode>(column[i])) << (i % 2 * 16);
       }
-    } else if (2 * p < k) {
-      for (int64_t j = 0; j < width; ++j) dst[j] = Pair(Encoded<encode>(column[j * stride]), 0);
-    } else {
-      std::fill(dst, dst + width, 0u);
+      for (int64_t i = 0; i < kPairs; ++i) dst[i * kPackColumns + j] = line[i];
     }
-    std::fill(dst + width, dst + kPackColumns, 0u);
+    for (int64_t i = 0; i < kPairs; ++i)
+      std::fill(dst + i * kPackColumns + width, dst + (i + 1) * kPackColumns, 0u);
   }
 }
 
