@@ -6,9 +6,11 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_format.h"
 #include "engine/base/file.h"
 #include "engine/base/status.h"
 #include "trainer/cli/commands.h"
+#include "trainer/data/corpus.h"
 #include "trainer/train/text_generator.h"
 
 namespace bitlm::trainer {
@@ -17,6 +19,7 @@ namespace {
 struct GenerateArguments {
   std::string model;
   std::string output;
+  std::string text;
   GeneratorOptions options;
   int threads = 1;
 };
@@ -25,6 +28,14 @@ absl::Status Generate(GenerateArguments& args) {
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(args.model));
   ThreadPool pool(args.threads);
   args.options.precision = BestPrecision();
+  if (!args.text.empty()) {
+    BITLM_ASSIGN_OR_RETURN(const auto sentences,
+                           ReadSentences({args.text}, model->config.normalization));
+    if (sentences.empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat("%s: no sentence", args.text));
+    }
+    args.options.text = TokenizeCorpus(sentences, model->vocabulary);
+  }
   std::string text;
   BITLM_RETURN_IF_ERROR(GenerateText(*model, args.options, &pool, [&](std::string_view line) {
     text += line;
@@ -56,6 +67,14 @@ void AddGenerateCommand(CLI::App& app, absl::Status* status) {
                    "Divides the logits: below 1, likely words become likelier")
       ->capture_default_str()
       ->check(CLI::Range(0.05, 20.0));
+  CLI::Option* text = command->add_option(
+      "--text", args->text, "Follows its sentences, over and over, but for the words of --redraw");
+  command
+      ->add_option("--redraw", args->options.redraw,
+                   "Share of words that are drawn, the others being those of --text")
+      ->capture_default_str()
+      ->needs(text)
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--threads", args->threads, "Threads")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

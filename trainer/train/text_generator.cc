@@ -60,6 +60,12 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   if (model.config.head != HeadKind::kLanguageModel) {
     return absl::FailedPreconditionError("head: \"classifier\", expected \"language_model\"");
   }
+  const bool carried = model.config.context == ContextKind::kDocument;
+  const bool follows = options.text.sentences() > 0;
+  if (carried && follows) {
+    return absl::FailedPreconditionError(
+        "context: \"document\", but only a model of single sentences follows a text");
+  }
   const FastBackend backend(options.precision, pool);
   const int64_t streams = options.streams;
   BITLM_ASSIGN_OR_RETURN(const auto made,
@@ -72,7 +78,6 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
 
   const TokenId end = model.vocabulary.end_of_sentence_id();
-  const bool carried = model.config.context == ContextKind::kDocument;
   const auto count = static_cast<size_t>(streams);
   Batch batch{.streams = streams,
               .steps = 1,
@@ -84,6 +89,14 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   std::vector<bool> finished(count);
   std::vector<TokenId> drawn(count);
   std::vector<std::vector<std::string>> documents(count);
+  std::vector<size_t> followed(count);  // Where in the text the next word of each stream is.
+  int64_t begun = 0;
+  const auto follow_next = [&](size_t b) {
+    if (!follows) return;
+    followed[b] = static_cast<size_t>(
+        options.text.starts[static_cast<size_t>(begun++ % options.text.sentences())]);
+  };
+  for (size_t b = 0; b < count; ++b) follow_next(b);
   int64_t written = 0;
   for (uint64_t step = 0; std::find(finished.begin(), finished.end(), false) != finished.end();
        ++step) {
@@ -97,6 +110,12 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
     });
     for (size_t b = 0; b < count; ++b) {
       std::vector<TokenId>& sentence = sentences[b];
+      if (follows) {
+        const TokenId word = options.text.tokens[followed[b]++];
+        const bool redrawn =
+            UniformAt(Combine(~options.seed, step), b) < options.redraw && drawn[b] != end;
+        if (word == end || !redrawn) drawn[b] = word;
+      }
       const bool ends = drawn[b] == end || static_cast<int64_t>(sentence.size()) >= options.longest;
       batch.inputs[b] = ends ? end : drawn[b];
       batch.resets[b] = ends && !carried;
@@ -114,6 +133,7 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
         written += static_cast<int64_t>(sentence.size()) + 1;
       }
       sentence.clear();
+      follow_next(b);
       finished[b] = written >= options.tokens;
     }
   }

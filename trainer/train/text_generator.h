@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "engine/base/thread_pool.h"
 #include "engine/model/model.h"
+#include "trainer/data/corpus.h"
 #include "trainer/tensor/fast_backend.h"
 
 namespace bitlm::trainer {
@@ -20,13 +21,19 @@ struct GeneratorOptions {
   // Divides the logits: below 1, likely words are drawn more often than the model gives them. A
   // model's own text strays to contexts that are harder to go on from than people's.
   double temperature = 1;
+  // Sentences to follow, over and over: a word is drawn with the probability `redraw`, and theirs
+  // otherwise; each ends where theirs does. Between a model's own text and one that it was trained
+  // on, whose continuations it remembers. Empty: all words are drawn.
+  TokenizedCorpus text{};
+  double redraw = 0.25;
   Precision precision = Precision::kFloat32;
 };
 
 // Calls write(line) for each sentence, words separated by single spaces; empty ones are left out.
 // The state is zero at the start of each, as in the sentence protocol; but a model whose config
 // says context = document carries it over, and each stream is then a document, written as a whole.
-// Errors: FAILED_PRECONDITION when the trainer does not know the model's options.
+// Errors: FAILED_PRECONDITION when the trainer does not know the model's options, or is to follow a
+// text with a model of context = document.
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
                           const std::function<void(std::string_view)>& write);
 

@@ -1,5 +1,6 @@
 #include "trainer/train/text_generator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -165,6 +166,41 @@ TEST_F(TextGeneratorTest, ADocumentModelCarriesItsStateFromLineToLine) {
       EXPECT_LT(reset, carried - 0.02);
     }
   }
+}
+
+TEST_F(TextGeneratorTest, FollowsATextButForAShareOfItsWords) {
+  const std::vector<std::vector<std::string>> text{{"w2", "w3", "w4", "w5"}, {"w6"}, {"w7", "w8"}};
+  GeneratorOptions options{
+      .tokens = 60000, .text = TokenizeCorpus(text, model_->vocabulary), .redraw = 0.25};
+  std::vector<std::vector<std::string>> written;
+  const auto write = [&](std::string_view line) {
+    written.push_back(absl::StrSplit(std::string(line), ' '));
+  };
+  ASSERT_TRUE(GenerateText(*model_, options, &pool_, write).ok());
+  std::map<size_t, int> lengths;
+  double kept = 0, words = 0;
+  for (const auto& sentence : written) {
+    ++lengths[sentence.size()];
+    if (sentence.size() != 4) continue;
+    for (size_t i = 0; i < 4; ++i) kept += sentence[i] == text[0][i];
+    words += 4;
+  }
+  // Sentences keep their lengths, and come equally often but for those that 256 streams end with.
+  ASSERT_EQ(lengths.size(), 3u);
+  for (const size_t length : {1, 2, 4}) EXPECT_NEAR(lengths[length], written.size() / 3.0, 260);
+  // What is drawn may be the same word, or </s>, which is not taken.
+  EXPECT_GT(kept / words, 0.75 - 0.01);
+  EXPECT_LT(kept / words, 0.85);
+
+  options.redraw = 0;
+  options.tokens = 12;
+  written.clear();
+  ASSERT_TRUE(GenerateText(*model_, options, &pool_, write).ok());
+  for (const auto& sentence : written) EXPECT_THAT(text, testing::Contains(sentence));
+
+  model_->config.context = ContextKind::kDocument;
+  EXPECT_EQ(GenerateText(*model_, options, &pool_, write).code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(TextGeneratorTest, SeedsAndNotThreadsDecide) {
