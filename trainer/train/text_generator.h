@@ -18,12 +18,10 @@ struct GeneratorOptions {
   uint64_t seed = 1;      // The same seed and precision give the same text.
   int64_t streams = 256;  // Sentences drawn side by side, a multiple of 32.
   int64_t longest = 200;  // Words; a longer sentence ends there.
-  // Divides the logits: below 1, likely words are drawn more often than the model gives them. A
-  // model's own text strays to contexts that are harder to go on from than people's.
+  // Divides the logits: below 1, likely words are drawn more often than the model gives them.
   double temperature = 1;
   // Sentences to follow, over and over: a word is drawn with the probability `redraw`, and theirs
-  // otherwise; each ends where theirs does. Between a model's own text and one that it was trained
-  // on, whose continuations it remembers. Empty: all words are drawn.
+  // otherwise; each ends where theirs does. Empty: all words are drawn.
   TokenizedCorpus text{};
   double redraw = 0.25;
   Precision precision = Precision::kFloat32;
