@@ -52,6 +52,130 @@ std::string Line(const Vocabulary& vocabulary, const std::vector<TokenId>& sente
   return line;
 }
 
+// Sentences side by side, one a stream, and the network that draws their words.
+class Writer {
+ public:
+  Writer(const Model& model, const GeneratorOptions& options, const FastBackend& backend,
+         Network<FastBackend>& network, ThreadPool* pool)
+      : vocabulary_(model.vocabulary),
+        end_(model.vocabulary.end_of_sentence_id()),
+        carried_(model.config.context == ContextKind::kDocument),
+        options_(options),
+        backend_(backend),
+        network_(network),
+        pool_(pool),
+        output_(backend, options.streams, network.output().weights().table->rows,
+                network.output().weights().table->cols),
+        logits_(static_cast<size_t>(options.streams * network.output().weights().table->cols)),
+        streams_(static_cast<size_t>(options.streams)),
+        drawn_(streams_.size()),
+        batch_{.streams = options.streams,
+               .steps = 1,
+               .inputs = std::vector<int32_t>(streams_.size(), end_),
+               .targets = std::vector<int32_t>(streams_.size(), -1),
+               .resets = std::vector<uint8_t>(streams_.size(), 1)},
+        state_(network.ZeroState()) {
+    output_.Pack(network.output().weights(), static_cast<float>(options.temperature));
+    for (Stream& stream : streams_) FollowNext(&stream);
+  }
+
+  void WriteAll(const std::function<void(std::string_view)>& write) {
+    for (uint64_t step = 0; !AllFinished(); ++step) {
+      DrawWords(step);
+      for (size_t b = 0; b < streams_.size(); ++b) {
+        if (Follows()) FollowWord(step, b);
+        TakeWord(b, write);
+      }
+    }
+    for (const Stream& stream : streams_) {
+      for (const std::string& line : stream.document) write(line);
+    }
+  }
+
+ private:
+  struct Stream {
+    std::vector<TokenId> sentence;
+    std::vector<std::string> document;  // Lines, where the state is carried over.
+    size_t followed = 0;                // Where in the text to follow its next word is.
+    bool finished = false;
+  };
+
+  bool Follows() const { return options_.text.sentences() > 0; }
+
+  bool AllFinished() const {
+    return std::all_of(streams_.begin(), streams_.end(),
+                       [](const Stream& stream) { return stream.finished; });
+  }
+
+  void FollowNext(Stream* stream) {
+    if (!Follows()) return;
+    const auto sentence = static_cast<size_t>(begun_++ % options_.text.sentences());
+    stream->followed = static_cast<size_t>(options_.text.starts[sentence]);
+  }
+
+  // The next word of each stream, by the network.
+  void DrawWords(uint64_t step) {
+    const int64_t words = network_.output().weights().table->cols;
+    output_.SetRows(network_.Teach(batch_, &state_).z, 0, options_.streams);
+    backend_.MultiplyAll(output_.z_left(), output_.forward(), logits_.data(), words, false);
+    pool_->ParallelFor(streams_.size(), [&](size_t b) {
+      float* row = logits_.data() + static_cast<int64_t>(b) * words;
+      for (int64_t w = 0; output_.bias() != nullptr && w < words; ++w) row[w] += output_.bias()[w];
+      drawn_[b] = Draw(row, words, UniformAt(Combine(options_.seed, step), b));
+    });
+  }
+
+  // The text's word in place of the drawn one, but for those to be drawn anew.
+  void FollowWord(uint64_t step, size_t b) {
+    const TokenId word = options_.text.tokens[streams_[b].followed++];
+    const bool redrawn =
+        UniformAt(Combine(~options_.seed, step), b) < options_.redraw && drawn_[b] != end_;
+    if (word == end_ || !redrawn) drawn_[b] = word;
+  }
+
+  // Puts the word into the stream's sentence, which is written where it ends.
+  void TakeWord(size_t b, const std::function<void(std::string_view)>& write) {
+    Stream& stream = streams_[b];
+    std::vector<TokenId>& sentence = stream.sentence;
+    const bool ends =
+        drawn_[b] == end_ || static_cast<int64_t>(sentence.size()) >= options_.longest;
+    batch_.inputs[b] = ends ? end_ : drawn_[b];
+    batch_.resets[b] = ends && !carried_;
+    if (!ends) {
+      sentence.push_back(drawn_[b]);
+      return;
+    }
+    if (!stream.finished && !sentence.empty()) {
+      std::string line = Line(vocabulary_, sentence);
+      if (carried_) {
+        stream.document.push_back(std::move(line));
+      } else {
+        write(line);
+      }
+      written_ += static_cast<int64_t>(sentence.size()) + 1;
+    }
+    sentence.clear();
+    FollowNext(&stream);
+    stream.finished = written_ >= options_.tokens;
+  }
+
+  const Vocabulary& vocabulary_;
+  const TokenId end_;
+  const bool carried_;  // The state, from sentence to sentence.
+  const GeneratorOptions& options_;
+  const FastBackend& backend_;
+  Network<FastBackend>& network_;
+  ThreadPool* pool_;
+  SoftTargets<FastBackend> output_;
+  AlignedBuffer<float> logits_;  // [streams, vocabulary].
+  std::vector<Stream> streams_;
+  std::vector<TokenId> drawn_;  // The next word of each stream.
+  Batch batch_;
+  Network<FastBackend>::State state_;
+  int64_t begun_ = 0;    // Sentences of the text to follow.
+  int64_t written_ = 0;  // Words and </s>.
+};
+
 }  // namespace
 
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
@@ -60,86 +184,15 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   if (model.config.head != HeadKind::kLanguageModel) {
     return absl::FailedPreconditionError("head: \"classifier\", expected \"language_model\"");
   }
-  const bool carried = model.config.context == ContextKind::kDocument;
-  const bool follows = options.text.sentences() > 0;
-  if (carried && follows) {
+  if (model.config.context == ContextKind::kDocument && options.text.sentences() > 0) {
     return absl::FailedPreconditionError(
         "context: \"document\", but only a model of single sentences follows a text");
   }
   const FastBackend backend(options.precision, pool);
-  const int64_t streams = options.streams;
-  BITLM_ASSIGN_OR_RETURN(const auto made,
-                         NetworkFromModel(model, {.streams = streams, .steps = 1}, backend));
-  Network<FastBackend>& network = *made;
-  const OutputWeights<float> weights = network.output().weights();
-  const int64_t vocabulary = weights.table->cols;
-  SoftTargets<FastBackend> output(backend, streams, weights.table->rows, vocabulary);
-  output.Pack(weights, static_cast<float>(options.temperature));
-  AlignedBuffer<float> logits(static_cast<size_t>(streams * vocabulary));
-
-  const TokenId end = model.vocabulary.end_of_sentence_id();
-  const auto count = static_cast<size_t>(streams);
-  Batch batch{.streams = streams,
-              .steps = 1,
-              .inputs = std::vector<int32_t>(count, end),
-              .targets = std::vector<int32_t>(count, -1),
-              .resets = std::vector<uint8_t>(count, 1)};
-  auto state = network.ZeroState();
-  std::vector<std::vector<TokenId>> sentences(count);
-  std::vector<bool> finished(count);
-  std::vector<TokenId> drawn(count);
-  std::vector<std::vector<std::string>> documents(count);
-  std::vector<size_t> followed(count);  // Where in the text the next word of each stream is.
-  int64_t begun = 0;
-  const auto follow_next = [&](size_t b) {
-    if (!follows) return;
-    followed[b] = static_cast<size_t>(
-        options.text.starts[static_cast<size_t>(begun++ % options.text.sentences())]);
-  };
-  for (size_t b = 0; b < count; ++b) follow_next(b);
-  int64_t written = 0;
-  for (uint64_t step = 0; std::find(finished.begin(), finished.end(), false) != finished.end();
-       ++step) {
-    output.SetRows(network.Teach(batch, &state).z, 0, streams);
-    backend.MultiplyAll(output.z_left(), output.forward(), logits.data(), vocabulary, false);
-    pool->ParallelFor(count, [&](size_t b) {
-      float* row = logits.data() + static_cast<int64_t>(b) * vocabulary;
-      for (int64_t w = 0; output.bias() != nullptr && w < vocabulary; ++w)
-        row[w] += output.bias()[w];
-      drawn[b] = Draw(row, vocabulary, UniformAt(Combine(options.seed, step), b));
-    });
-    for (size_t b = 0; b < count; ++b) {
-      std::vector<TokenId>& sentence = sentences[b];
-      if (follows) {
-        const TokenId word = options.text.tokens[followed[b]++];
-        const bool redrawn =
-            UniformAt(Combine(~options.seed, step), b) < options.redraw && drawn[b] != end;
-        if (word == end || !redrawn) drawn[b] = word;
-      }
-      const bool ends = drawn[b] == end || static_cast<int64_t>(sentence.size()) >= options.longest;
-      batch.inputs[b] = ends ? end : drawn[b];
-      batch.resets[b] = ends && !carried;
-      if (!ends) {
-        sentence.push_back(drawn[b]);
-        continue;
-      }
-      if (!finished[b] && !sentence.empty()) {
-        std::string line = Line(model.vocabulary, sentence);
-        if (carried) {
-          documents[b].push_back(std::move(line));
-        } else {
-          write(line);
-        }
-        written += static_cast<int64_t>(sentence.size()) + 1;
-      }
-      sentence.clear();
-      follow_next(b);
-      finished[b] = written >= options.tokens;
-    }
-  }
-  for (const auto& document : documents) {
-    for (const std::string& line : document) write(line);
-  }
+  BITLM_ASSIGN_OR_RETURN(
+      const auto network,
+      NetworkFromModel(model, {.streams = options.streams, .steps = 1}, backend));
+  Writer(model, options, backend, *network, pool).WriteAll(write);
   return absl::OkStatus();
 }
 
