@@ -96,6 +96,8 @@ OrderedJson NetworkToJson(const ModelConfig& config) {
     using Field = std::remove_cvref_t<decltype(field)>;
     if constexpr (std::is_enum_v<Field>) {
       network[std::string(name)] = ToString(field);
+    } else if constexpr (std::is_same_v<Field, int>) {
+      if (field != 0 || !IsOptionalOption(name)) network[std::string(name)] = field;
     } else {
       network[std::string(name)] = field;
     }
@@ -126,6 +128,7 @@ absl::StatusOr<ModelConfig> ParseNetwork(const JsonReader& reader) {
   };
   std::vector<std::string> names;
   VisitConfigOptions(config, [&](std::string_view name, auto& field) {
+    if (IsOptionalOption(name) && !reader.Has(name)) return;
     names.emplace_back(name);
     if (status.ok()) status = parse(name, field);
   });

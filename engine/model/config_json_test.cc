@@ -68,6 +68,21 @@ TEST(ConfigJsonTest, RoundTripKeepsEveryField) {
   }
 }
 
+// They came after format version 1 was settled: a file without them means the same as ever.
+TEST(ConfigJsonTest, PlanesOfAMatrixAreWrittenWhereTheyAreNotTheTables) {
+  Manifest manifest = Sample();
+  const std::string without = SerializeManifest(manifest);
+  EXPECT_EQ(without.find("recurrent_planes"), std::string::npos);
+  EXPECT_EQ(without.find("projection_planes"), std::string::npos);
+  manifest.config.recurrent_planes = 3;
+  manifest.config.projection_planes = 2;
+  const std::string text = SerializeManifest(manifest);
+  EXPECT_NE(text.find("\"recurrent_planes\": 3"), std::string::npos);
+  ASSERT_OK_AND_ASSIGN(const Manifest read, ParseManifest(text, "config.json"));
+  EXPECT_EQ(read.config, manifest.config);
+  EXPECT_EQ(SerializeManifest(read), text);
+}
+
 TEST(ConfigJsonTest, DoublesOfEveryMagnitudeSurvive) {
   RandomBits random(1);
   Manifest manifest = Sample();
@@ -114,6 +129,10 @@ TEST(ConfigJsonTest, EveryFaultIsNamed) {
       {"\"output_bias\": false", "\"output_bias\": 0", "network.output_bias: expected true or"},
       {"\"layers\": 1,", "\"layers\": 1, \"depth\": 1,", "network.depth: unknown key"},
       {"\"layers\": 1,", "", "network.layers: missing"},
+      {"\"layers\": 1,", "\"layers\": 1, \"recurrent_planes\": 4,",
+       "network.recurrent_planes: 4, expected 0 to 3"},
+      {"\"layers\": 1,", "\"layers\": 1, \"projection_planes\": true,",
+       "network.projection_planes: expected an integer"},
       {"\"license\": \"CC0\"", "\"license\": null", "metadata.license: expected a string"},
       {"\"license\": \"CC0\"", "\"license\": \"\\u0000\"", "metadata.license: NUL"},
       {"\"license\": \"CC0\"", "\"licence\": \"CC0\"", "metadata.licence: unknown key"},

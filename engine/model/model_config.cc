@@ -82,6 +82,17 @@ absl::Status CheckCombination(const ModelConfig& config) {
         absl::StrFormat("activation: \"sign\" needs recurrent \"binary\", which is \"%s\"",
                         ToString(config.recurrent)));
   }
+  if (config.recurrent_planes != 0 && config.recurrent != MatrixKind::kBinary) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("recurrent_planes: %d, expected 0 because recurrent is \"%s\"",
+                        config.recurrent_planes, ToString(config.recurrent)));
+  }
+  if (config.projection_planes != 0 && config.input_projection != MatrixKind::kBinary &&
+      config.output_projection != MatrixKind::kBinary) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("projection_planes: %d, expected 0 because no projection is binary",
+                        config.projection_planes));
+  }
   if (config.bit_planes > 1 && !HasBinaryMatrix(config)) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "bit_planes: %d, expected 1 because no matrix is binary", config.bit_planes));
@@ -173,6 +184,8 @@ absl::Status ValidateConfig(const ModelConfig& config) {
   if (config.preset != "custom") BITLM_RETURN_IF_ERROR(PresetConfig(config.preset).status());
   BITLM_RETURN_IF_ERROR(CheckKinds(config));
   BITLM_RETURN_IF_ERROR(CheckRange("bit_planes", config.bit_planes, 1, 3));
+  BITLM_RETURN_IF_ERROR(CheckRange("recurrent_planes", config.recurrent_planes, 0, 3));
+  BITLM_RETURN_IF_ERROR(CheckRange("projection_planes", config.projection_planes, 0, 3));
   BITLM_RETURN_IF_ERROR(CheckRange("activation_planes", config.activation_planes, 1, 2));
   BITLM_RETURN_IF_ERROR(CheckRange("layers", config.layers, 1, kMaxLayers));
   BITLM_RETURN_IF_ERROR(CheckRange("hidden_size", config.hidden_size, 1, kMaxSize));

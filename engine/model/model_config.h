@@ -2,6 +2,7 @@
 // (docs/design/network.md).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -59,7 +60,9 @@ struct ModelConfig {
   ScaleKind scale = ScaleKind::kPerRow;       // Of binary projections and recurrent matrices.
   ActivationKind activation = ActivationKind::kReal;
   NormKind norm = NormKind::kNone;
-  int bit_planes = 1;  // Residual binary planes per binary matrix. Range [1, 3].
+  int bit_planes = 1;         // Residual binary planes per binary matrix. Range [1, 3].
+  int recurrent_planes = 0;   // Of W_x and W_h, if binary; 0 = bit_planes. Range [0, 3].
+  int projection_planes = 0;  // Of binary projections; 0 = bit_planes. Range [0, 3].
   int activation_planes =
       1;  // int8 planes of the inputs of binary and int8 products (docs/numerics.md). Range [1, 2].
   bool output_bias = false;  // A bias per word; [LCY18] omits it.
@@ -77,6 +80,10 @@ struct ModelConfig {
 
   // Input size of LSTM layer `layer`: H after an input projection or another layer, E otherwise.
   int LstmInputSize(int layer) const;
+  int RecurrentPlanes() const { return recurrent_planes > 0 ? recurrent_planes : bit_planes; }
+  int ProjectionPlanes() const { return projection_planes > 0 ? projection_planes : bit_planes; }
+  // The most of a matrix.
+  int MostPlanes() const { return std::max({bit_planes, recurrent_planes, projection_planes}); }
   // Rows of the output table: V, or the number of classes.
   int OutputSize() const { return head == HeadKind::kClassifier ? classes : vocabulary_size; }
   // Whether one scale serves a row of W_x and W_h ([LCY18] Algorithm 1), or each has its own.

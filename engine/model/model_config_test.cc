@@ -73,6 +73,8 @@ TEST(ModelConfigTest, ServableOptionsMayBeCombined) {
   config.layers = 3;
   config.activation_planes = 2;
   config.bit_planes = 3;
+  config.recurrent_planes = 1;
+  config.projection_planes = 2;
   config.output_bias = true;
   config.context = ContextKind::kDocument;
   config.self_normalized = true;
@@ -94,6 +96,16 @@ TEST(ModelConfigTest, InvalidOptionIsNamed) {
       {"recurrent", [](auto& c) { c.recurrent = MatrixKind::kNone; }},
       {"bit_planes", [](auto& c) { c.bit_planes = 0; }},
       {"bit_planes", [](auto& c) { c.bit_planes = 4; }},
+      {"recurrent_planes", [](auto& c) { c.recurrent_planes = 4; }},
+      {"recurrent_planes", [](auto& c) { c.recurrent_planes = -1; }},
+      {"recurrent_planes",
+       [](auto& c) { c.recurrent_planes = 2, c.recurrent = MatrixKind::kFloat; }},
+      {"projection_planes", [](auto& c) { c.projection_planes = 4; }},
+      {"projection_planes",
+       [](auto& c) {
+         c.projection_planes = 2;
+         c.input_projection = c.output_projection = MatrixKind::kFloat;
+       }},
       {"activation_planes", [](auto& c) { c.activation_planes = 3; }},
       {"layers", [](auto& c) { c.layers = 0; }},
       {"layers", [](auto& c) { c.layers = 9; }},
@@ -233,6 +245,21 @@ TEST(RequiredTensorsTest, Bllm) {
                           "lstm.0.weight_x U8 [24, 1]", "output_embedding.scale F32 [1]",
                           "output_embedding.weight U8 [10, 2]", "output_projection.bias F32 [9]",
                           "output_projection.scale F32 [9]", "output_projection.weight U8 [9, 1]"));
+}
+
+// Planes of matrices of their own, and the tables' for the rest.
+TEST(RequiredTensorsTest, PlanesByMatrix) {
+  ModelConfig config = TinyConfig("bllm-no-i", 10, 6, 6);
+  config.bit_planes = 2;
+  config.recurrent_planes = 3;
+  config.projection_planes = 1;
+  EXPECT_THAT(Lines(config),
+              ElementsAre("embedding.scale F32 [2, 1]", "embedding.weight U8 [2, 10, 1]",
+                          "lstm.0.bias F32 [24]", "lstm.0.scale F32 [3, 24]",
+                          "lstm.0.weight_h U8 [3, 24, 1]", "lstm.0.weight_x U8 [3, 24, 1]",
+                          "output_embedding.scale F32 [2, 1]",
+                          "output_embedding.weight U8 [2, 10, 1]", "output_projection.bias F32 [6]",
+                          "output_projection.scale F32 [6]", "output_projection.weight U8 [6, 1]"));
 }
 
 TEST(RequiredTensorsTest, EveryOtherOption) {

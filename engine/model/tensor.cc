@@ -24,14 +24,16 @@ class SpecList {
   }
 
   // A weight and nothing else. Packed matrices get their leading plane dimension here.
-  void AddWeight(const std::string& name, MatrixKind kind, int64_t rows, int64_t columns) {
+  void AddWeight(const std::string& name, MatrixKind kind, int planes, int64_t rows,
+                 int64_t columns) {
     switch (kind) {
       case MatrixKind::kFloat:
         return Add(name, DType::kF32, {rows, columns});
       case MatrixKind::kInt8:
         return Add(name, DType::kI8, {rows, columns});
       case MatrixKind::kBinary:
-        Add(name, DType::kU8, WithPlanes({rows, (columns + kBitsPerByte - 1) / kBitsPerByte}));
+        Add(name, DType::kU8,
+            WithPlanes(planes, {rows, (columns + kBitsPerByte - 1) / kBitsPerByte}));
         specs_.back().columns = columns;
         return;
       case MatrixKind::kNone:
@@ -41,23 +43,24 @@ class SpecList {
   }
 
   // The scale of a binary matrix.
-  void AddScale(const std::string& name, int64_t size) {
-    Add(name, DType::kF32, WithPlanes({size}));
+  void AddScale(const std::string& name, int planes, int64_t size) {
+    Add(name, DType::kF32, WithPlanes(planes, {size}));
   }
 
   void AddEmbedding(const std::string& name, MatrixKind kind, int64_t rows) {
-    AddWeight(name + ".weight", kind, rows, config_.embedding_size);
+    AddWeight(name + ".weight", kind, config_.bit_planes, rows, config_.embedding_size);
     const bool binary = kind == MatrixKind::kBinary ||
                         (kind == MatrixKind::kTied && config_.embedding == MatrixKind::kBinary);
-    if (binary) AddScale(name + ".scale", 1);
+    if (binary) AddScale(name + ".scale", config_.bit_planes, 1);
   }
 
   // y = scale * (W x) + bias ([LCY18] equation 9 and Algorithm 1).
   void AddProjection(const std::string& name, MatrixKind kind, int64_t rows, int64_t columns) {
     if (kind == MatrixKind::kNone) return;
-    AddWeight(name + ".weight", kind, rows, columns);
+    AddWeight(name + ".weight", kind, config_.ProjectionPlanes(), rows, columns);
     if (kind == MatrixKind::kBinary) {
-      AddScale(name + ".scale", config_.scale == ScaleKind::kPerRow ? rows : 1);
+      AddScale(name + ".scale", config_.ProjectionPlanes(),
+               config_.scale == ScaleKind::kPerRow ? rows : 1);
     }
     Add(name + ".bias", DType::kF32, {rows});
   }
@@ -65,14 +68,15 @@ class SpecList {
   void AddLstm(int layer) {
     const std::string name = absl::StrFormat("lstm.%d", layer);
     const int64_t rows = 4 * static_cast<int64_t>(config_.hidden_size);
-    AddWeight(name + ".weight_x", config_.recurrent, rows, config_.LstmInputSize(layer));
-    AddWeight(name + ".weight_h", config_.recurrent, rows, config_.hidden_size);
+    const int planes = config_.RecurrentPlanes();
+    AddWeight(name + ".weight_x", config_.recurrent, planes, rows, config_.LstmInputSize(layer));
+    AddWeight(name + ".weight_h", config_.recurrent, planes, rows, config_.hidden_size);
     if (config_.recurrent == MatrixKind::kBinary) {
       if (config_.scale == ScaleKind::kPerRow) {
-        AddScale(name + ".scale", rows);
+        AddScale(name + ".scale", planes, rows);
       } else {
-        AddScale(name + ".scale_x", 1);
-        AddScale(name + ".scale_h", 1);
+        AddScale(name + ".scale_x", planes, 1);
+        AddScale(name + ".scale_h", planes, 1);
       }
     } else if (config_.recurrent == MatrixKind::kInt8) {
       Add(name + ".scale_x", DType::kF32, {rows});
@@ -96,8 +100,8 @@ class SpecList {
   }
 
  private:
-  std::vector<int64_t> WithPlanes(std::vector<int64_t> shape) const {
-    if (config_.bit_planes > 1) shape.insert(shape.begin(), config_.bit_planes);
+  static std::vector<int64_t> WithPlanes(int planes, std::vector<int64_t> shape) {
+    if (planes > 1) shape.insert(shape.begin(), planes);
     return shape;
   }
 

@@ -75,7 +75,8 @@ struct TensorSpec {
 //   output_bias               F32 [O]
 // clang-format on
 //
-// "binary [R, C]" is U8 [R, ceil(C / 8)]; with bit_planes P > 1 it and its scale have a leading
+// "binary [R, C]" is U8 [R, ceil(C / 8)]; with P > 1 bit planes (config.bit_planes, for recurrent
+// matrices RecurrentPlanes(), for projections ProjectionPlanes()) it and its scale have a leading
 // dimension P. All scales are final factors: alpha and exp(gamma) are multiplied together when a
 // model is written.
 std::vector<TensorSpec> RequiredTensors(const ModelConfig& config);

@@ -104,6 +104,15 @@ std::vector<ModelConfig> Configs() {
       configs.push_back(config);
     }
   }
+  for (const char* preset : {"belm", "bllm", "bllm-no-i"}) {
+    ModelConfig config = TinyConfig(preset, 515, 33, 33);
+    config.bit_planes = preset == std::string("bllm") ? 1 : 3;
+    if (preset != std::string("belm")) {
+      config.recurrent_planes = 2;
+      config.projection_planes = preset == std::string("bllm") ? 3 : 1;
+    }
+    configs.push_back(config);
+  }
   return configs;
 }
 

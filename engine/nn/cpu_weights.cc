@@ -31,17 +31,17 @@ absl::Status CheckFinite(const TensorMap& tensors) {
 
 class Packer {
  public:
-  Packer(const TensorMap& tensors, int bit_planes)
-      : tensors_(tensors), planes_(static_cast<size_t>(bit_planes)) {}
+  explicit Packer(const TensorMap& tensors) : tensors_(tensors) {}
 
-  PackedMatrix Matrix(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
-                      bool sign_inputs = false) const {
+  PackedMatrix Matrix(const std::string& name, MatrixKind kind, int bit_planes, size_t rows,
+                      size_t columns, bool sign_inputs = false) const {
+    const auto planes = static_cast<size_t>(kind == MatrixKind::kBinary ? bit_planes : 1);
     PackedMatrix matrix{.kind = kind,
                         .rows = rows,
                         .columns = columns,
                         .floats = {},
                         .words = {},
-                        .planes = kind == MatrixKind::kBinary ? planes_ : 1,
+                        .planes = planes,
                         .sign_inputs = sign_inputs && kind == MatrixKind::kBinary,
                         .int8s = {}};
     const Tensor& tensor = tensors_.at(name);
@@ -56,8 +56,8 @@ class Packer {
           matrix.sign_inputs ? SignPanelWords(rows, columns) : BinaryPanelWords(rows, columns);
       const size_t plane_bytes = rows * CeilDiv(columns, 8);
       const auto pack = matrix.sign_inputs ? &PackSignPanels : &PackBinaryPanels;
-      matrix.words = AlignedBuffer<uint64_t>(planes_ * words);
-      for (size_t plane = 0; plane < planes_; ++plane) {
+      matrix.words = AlignedBuffer<uint64_t>(planes * words);
+      for (size_t plane = 0; plane < planes; ++plane) {
         pack(tensor.u8().data() + plane * plane_bytes, rows, columns,
              matrix.words.data() + plane * words);
       }
@@ -95,12 +95,14 @@ class Packer {
     return scales;
   }
 
-  LinearWeights Linear(const std::string& name, MatrixKind kind, size_t rows, size_t columns,
-                       bool sign_inputs = false) const {
+  LinearWeights Linear(const std::string& name, MatrixKind kind, int bit_planes, size_t rows,
+                       size_t columns, bool sign_inputs = false) const {
     LinearWeights linear;
     if (kind == MatrixKind::kNone) return linear;
-    linear.matrix = Matrix(name + ".weight", kind, rows, columns, sign_inputs);
-    if (kind == MatrixKind::kBinary) linear.row_scales = Scales(name + ".scale", rows, planes_);
+    linear.matrix = Matrix(name + ".weight", kind, bit_planes, rows, columns, sign_inputs);
+    if (kind == MatrixKind::kBinary) {
+      linear.row_scales = Scales(name + ".scale", rows, linear.matrix.planes);
+    }
     linear.bias = Rows(name + ".bias");
     return linear;
   }
@@ -129,8 +131,9 @@ class Packer {
     const size_t input = static_cast<size_t>(config.LstmInputSize(layer));
     LstmWeights lstm;
     const bool signs = config.activation == ActivationKind::kSign;
-    lstm.x = Matrix(prefix + "weight_x", config.recurrent, 4 * hidden, input, signs);
-    lstm.h = Matrix(prefix + "weight_h", config.recurrent, 4 * hidden, hidden, signs);
+    const int planes = config.RecurrentPlanes();
+    lstm.x = Matrix(prefix + "weight_x", config.recurrent, planes, 4 * hidden, input, signs);
+    lstm.h = Matrix(prefix + "weight_h", config.recurrent, planes, 4 * hidden, hidden, signs);
     if (config.recurrent != MatrixKind::kFloat) {
       const bool shared = config.SharesGateScales();
       lstm.row_scales = Scales(prefix + (shared ? "scale" : "scale_x"), 4 * hidden, lstm.x.planes);
@@ -164,7 +167,6 @@ class Packer {
   }
 
   const TensorMap& tensors_;
-  const size_t planes_;
 };
 
 template <typename T>
@@ -243,21 +245,21 @@ absl::StatusOr<CpuWeights> PackWeights(const Model& model) {
   const size_t hidden = static_cast<size_t>(config.hidden_size);
   const size_t embedding = static_cast<size_t>(config.embedding_size);
   const size_t outputs = static_cast<size_t>(config.OutputSize());
-  const Packer packer(model.tensors, config.bit_planes);
+  const Packer packer(model.tensors);
   CpuWeights weights;
   const bool tied = config.output_embedding == MatrixKind::kTied;
   weights.embedding = packer.Embedding(config.embedding, embedding, tied);
   weights.input_projection = packer.Linear(
-      "input_projection", config.input_projection, hidden, embedding,
+      "input_projection", config.input_projection, config.ProjectionPlanes(), hidden, embedding,
       /*sign_inputs=*/config.embedding == MatrixKind::kBinary && config.bit_planes == 1);
   for (int layer = 0; layer < config.layers; ++layer) {
     weights.lstm.push_back(packer.Lstm(config, layer));
   }
-  weights.output_projection =
-      packer.Linear("output_projection", config.output_projection, embedding, hidden);
-  weights.output.matrix =
-      tied ? packer.Matrix("embedding.weight", config.embedding, outputs, embedding)
-           : packer.Matrix("output_embedding.weight", config.output_embedding, outputs, embedding);
+  weights.output_projection = packer.Linear("output_projection", config.output_projection,
+                                            config.ProjectionPlanes(), embedding, hidden);
+  weights.output.matrix = packer.Matrix(tied ? "embedding.weight" : "output_embedding.weight",
+                                        tied ? config.embedding : config.output_embedding,
+                                        config.bit_planes, outputs, embedding);
   if (weights.output.matrix.kind == MatrixKind::kBinary) {
     weights.output.scales = packer.PlaneScales("output_embedding.scale");
   }

@@ -11,6 +11,11 @@ constexpr double kRounding = 0x1p-24;
 // Relative errors of our Exp, Sigmoid and Tanh (elementary_test holds them to this).
 constexpr double kElementary = 8 * kRounding;
 
+// Of a packed matrix: [planes, rows, bytes], or [rows, bytes] of one.
+int PlanesOf(const Tensor& tensor) {
+  return tensor.shape.size() == 3 ? static_cast<int>(tensor.shape[0]) : 1;
+}
+
 }  // namespace
 
 double ErrorBound::Largest(const std::string& name) const {
@@ -26,7 +31,7 @@ double ErrorBound::RowNorm(const std::string& name, const std::string& scale,
   const Tensor& tensor = model_.tensors.at(name);
   // Every weight of a binary row has the magnitude of its scale, in each plane.
   if (tensor.dtype == DType::kU8) {
-    return model_.config.bit_planes * Largest(scale) * static_cast<double>(columns);
+    return PlanesOf(tensor) * Largest(scale) * static_cast<double>(columns);
   }
   if (tensor.dtype == DType::kI8) return Largest(scale) * 128 * static_cast<double>(columns);
   double largest = 0;
@@ -62,7 +67,7 @@ ErrorBound::Bounded ErrorBound::Linear(const std::string& layer, const Bounded& 
   const double error = InputError(name, x, hidden);
   // A float row adds columns + 1 terms with one rounding each; a binary row has an exact sum and
   // then at most six roundings, in each plane.
-  const double roundings = packed ? 6 * model_.config.bit_planes : static_cast<double>(columns) + 1;
+  const double roundings = packed ? 6 * PlanesOf(tensor) : static_cast<double>(columns) + 1;
   const double size = norm * x.size + shift;
   return {.size = size,
           .error = norm * error + roundings * kRounding * 1.01 * (norm * (x.size + error) + shift)};
@@ -94,7 +99,7 @@ double ErrorBound::State(double c_size) const {
     const double error_h = InputError(prefix + ".weight_h", h, true);
     const bool packed = model_.tensors.at(prefix + ".weight_x").dtype != DType::kF32;
     const double roundings =
-        packed ? 8 * config.bit_planes : static_cast<double>(input + hidden) + 1;
+        packed ? 8 * config.RecurrentPlanes() : static_cast<double>(input + hidden) + 1;
     const double gate =
         norm_x * error_x + norm_h * error_h +
         roundings * kRounding * 1.01 *

@@ -33,6 +33,8 @@ struct Case {
   ScaleKind scale = ScaleKind::kPerRow;
   bool int8 = false;
   int bit_planes = 1;
+  int recurrent_planes = 0;
+  int projection_planes = 0;
   NormKind norm = NormKind::kNone;
   int classes = 0;  // Of a classifier.
 };
@@ -91,6 +93,13 @@ const Case kCases[] = {
      .scale = ScaleKind::kPerMatrix,
      .bit_planes = 2,
      .norm = NormKind::kLayer},
+    {.name = "bllm_planes_by_matrix",
+     .preset = "bllm",
+     .vocabulary = 300,
+     .embedding = 20,
+     .hidden = 33,
+     .recurrent_planes = 3,
+     .projection_planes = 2},
     {.name = "belm_int8_ln",
      .preset = "belm",
      .vocabulary = 300,
@@ -133,6 +142,8 @@ Model MakeModel(const Case& c) {
   config.output_bias = c.output_bias;
   config.scale = c.scale;
   config.bit_planes = c.bit_planes;
+  config.recurrent_planes = c.recurrent_planes;
+  config.projection_planes = c.projection_planes;
   config.norm = c.norm == NormKind::kNone ? config.norm : c.norm;
   config.classes = c.classes;
   if (c.classes > 0) config.head = HeadKind::kClassifier;

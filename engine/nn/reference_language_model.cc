@@ -179,8 +179,9 @@ class ReferenceLanguageModel final : public LanguageModel {
     return matrix;
   }
 
-  size_t Planes(const Tensor& tensor) const {
-    return tensor.dtype == DType::kU8 ? static_cast<size_t>(config().bit_planes) : 1;
+  // Of a packed matrix: [planes, rows, bytes], or [rows, bytes] of one.
+  static size_t Planes(const Tensor& tensor) {
+    return tensor.shape.size() == 3 ? static_cast<size_t>(tensor.shape[0]) : 1;
   }
 
   // W_x or W_h, by "x" or "h", with what a batch norm multiplies its product with.

@@ -42,6 +42,8 @@ const Case kCases[] = {
     {"int8", "belm", [](ModelConfig& c) { c.recurrent = MatrixKind::kInt8; }},
     {"two_bit_planes", "bllm", [](ModelConfig& c) { c.bit_planes = 2; }},
     {"three_bit_planes", "xnor-lstm", [](ModelConfig& c) { c.bit_planes = 3; }},
+    {"planes_by_matrix", "bllm",
+     [](ModelConfig& c) { c.recurrent_planes = 2, c.projection_planes = 3; }},
     {"two_activation_planes", "bllm", [](ModelConfig& c) { c.activation_planes = 2; }},
     {"layer_norm", "bllm", [](ModelConfig& c) { c.norm = NormKind::kLayer; }},
     {"layer_norm_float", "lstm", [](ModelConfig& c) { c.norm = NormKind::kLayer; }},

@@ -45,6 +45,8 @@ v1::ModelConfig MakeConfig(const ModelConfig& config) {
   out.set_activation(std::string(ToString(config.activation)));
   out.set_norm(std::string(ToString(config.norm)));
   out.set_bit_planes(config.bit_planes);
+  out.set_recurrent_planes(config.RecurrentPlanes());
+  out.set_projection_planes(config.ProjectionPlanes());
   out.set_activation_planes(config.activation_planes);
   out.set_output_bias(config.output_bias);
   out.set_layers(config.layers);

@@ -136,8 +136,13 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to, bool f
     return Mismatch("input size of the LSTM", std::to_string(from.LstmInputSize(0)),
                     std::to_string(to.LstmInputSize(0)));
   }
-  if (from.bit_planes > 1 && from.bit_planes != to.bit_planes) {
-    return Mismatch("bit_planes", std::to_string(from.bit_planes), std::to_string(to.bit_planes));
+  for (const auto& [option, have, want] :
+       {std::tuple("bit_planes", from.bit_planes, to.bit_planes),
+        std::tuple("recurrent_planes", from.RecurrentPlanes(), to.RecurrentPlanes()),
+        std::tuple("projection_planes", from.ProjectionPlanes(), to.ProjectionPlanes())}) {
+    if (have > 1 && have != want) {
+      return Mismatch(option, std::to_string(have), std::to_string(want));
+    }
   }
   const auto check = [fitted](const char* option, MatrixKind table, MatrixKind layer,
                               MatrixKind to_table, MatrixKind to_layer) {
@@ -198,7 +203,8 @@ class Importer {
         e_(static_cast<size_t>(network->config().embedding_size)) {}
 
   absl::StatusOr<std::string> Run() {
-    BITLM_RETURN_IF_ERROR(CheckMatches(model_.config, network_.config(), network_.fitted()));
+    BITLM_RETURN_IF_ERROR(
+        CheckMatches(model_.config, network_.config(), network_.table_planes() > 0));
     for (const auto& [name, tensor] : model_.tensors) {
       if (!absl::StrContains(name, ".weight") || tensor.dtype != DType::kF32) continue;
       const auto values = tensor.f32();
@@ -283,7 +289,9 @@ class Importer {
     const Stacked matrices{{&x, &lstm.weight_x().parameter}, {&h, &lstm.weight_h().parameter}};
     const bool binary = Binary("lstm." + std::to_string(l) + ".weight_x");
     if (lstm.weight_x().parameter.fitted() && !binary && options_.moments != nullptr) {
-      FitPlanes(matrices, options_.moments->lstm[l], pool_);
+      Values moments = options_.moments->lstm[l];
+      if (l == 0 && network_.embedding().gamma() != nullptr) ShareScales(h, &x, &moments);
+      FitPlanes(matrices, moments, pool_);
       return;
     }
     if (!lstm.has_gamma()) {
@@ -301,23 +309,29 @@ class Importer {
     }
     Values moments =
         MomentsOr(options_.moments != nullptr ? &options_.moments->lstm[l] : nullptr, inputs + h_);
-    // One scale serves a row of both matrices: what is before them can take the difference.
-    LinearLayer<FastBackend>* layer = network_.input_projection();
-    Parameter<float>* gamma = network_.embedding().gamma();
-    if (l == 0 && (layer != nullptr || gamma != nullptr)) {
-      const auto ratio = static_cast<float>(MeanMagnitude(x) / MeanMagnitude(h));
-      for (float& value : x) value /= ratio;
-      if (layer != nullptr) {
-        ScaleOutputs(ratio, layer);
-      } else {
-        gamma->value[0] += std::log(ratio);
-      }
-      for (size_t i = 0; options_.moments != nullptr && i < moments.size(); ++i) {
-        if (i / (inputs + h_) < inputs) moments[i] *= ratio;
-        if (i % (inputs + h_) < inputs) moments[i] *= ratio;
-      }
+    if (l == 0 &&
+        (network_.input_projection() != nullptr || network_.embedding().gamma() != nullptr)) {
+      ShareScales(h, &x, &moments);
     }
     FitBinary(matrices, moments, pool_, &lstm.gamma());
+  }
+
+  // One scale serves a row of W_x and W_h of the first layer: W_x becomes as large as W_h, and what
+  // is before it takes the difference, which the moments of its inputs then show.
+  void ShareScales(const Values& h, Values* x, Values* moments) {
+    const auto ratio = static_cast<float>(MeanMagnitude(*x) / MeanMagnitude(h));
+    for (float& value : *x) value /= ratio;
+    LinearLayer<FastBackend>* layer = network_.input_projection();
+    if (layer != nullptr) {
+      ScaleOutputs(ratio, layer);
+    } else {
+      network_.embedding().gamma()->value[0] += std::log(ratio);
+    }
+    const size_t inputs = x->size() / (4 * h_), all = inputs + h_;
+    for (size_t i = 0; i < moments->size(); ++i) {
+      if (i / all < inputs) (*moments)[i] *= ratio;
+      if (i % all < inputs) (*moments)[i] *= ratio;
+    }
   }
 
   // The mean magnitude of inputs [first, first + n) of a layer of the model, as if they were
@@ -464,7 +478,7 @@ absl::StatusOr<std::unique_ptr<Network<FastBackend>>> NetworkFromModel(const Mod
                                                                        const FastBackend& backend) {
   // Planes have no unique scales: the values that they make are kept instead.
   std::optional<Model> plain;
-  if (model.config.bit_planes > 1) plain = FloatModel(model);
+  if (model.config.MostPlanes() > 1) plain = FloatModel(model);
   const Model& used = plain ? *plain : model;
   shape.softmax_samples = 0;
   shape.fitted_scales = false;

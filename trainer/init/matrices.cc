@@ -85,6 +85,7 @@ Model FloatModel(const Model& model) {
     if (*kind == MatrixKind::kBinary) *kind = MatrixKind::kFloat;
   }
   config.bit_planes = 1;
+  config.recurrent_planes = config.projection_planes = 0;
   for (const TensorSpec& spec : RequiredTensors(config)) {
     const Tensor& from = model.tensors.at(spec.name);
     const size_t dot = spec.name.rfind('.');

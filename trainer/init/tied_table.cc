@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "trainer/init/matrices.h"
 #include "trainer/init/sign_factors.h"
 #include "trainer/tensor/random.h"
@@ -66,8 +67,8 @@ Values Rotation(size_t n, uint64_t seed) {
 bool NeedsTiedTable(const ModelConfig& from, const ModelConfig& to) {
   return from.output_embedding == MatrixKind::kTied && to.output_embedding == MatrixKind::kTied &&
          from.embedding == MatrixKind::kFloat && to.embedding == MatrixKind::kBinary &&
-         to.output_projection != MatrixKind::kNone && from.embedding_size == to.embedding_size &&
-         from.hidden_size == to.hidden_size && from.vocabulary_size == to.vocabulary_size;
+         to.output_projection != MatrixKind::kNone && from.hidden_size == to.hidden_size &&
+         from.vocabulary_size == to.vocabulary_size;
 }
 
 absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& options,
@@ -78,6 +79,11 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
   const auto h = static_cast<size_t>(config.hidden_size);
   if (options.counts.size() != v) {
     return absl::InvalidArgumentError("counts: expected one for each word");
+  }
+  const auto size = tied.size > 0 ? static_cast<size_t>(tied.size) : e;  // K
+  if (tied.exact && size != e) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "embedding_size: %d, expected %d: a table that is not fitted keeps it", size, e));
   }
   const Values weights = WordWeights(options);
   const Values table = EffectiveMatrix(model, "embedding.weight", "embedding.scale", e);
@@ -100,7 +106,7 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
     if (options.moments != nullptr)
       AddRelative(table, weights, options.moments->z, e, 1, pool, &metric);
     SignFactors factors = FactorIntoSigns(
-        table, weights, config.embedding_size,
+        table, weights, static_cast<int64_t>(size),
         {.planes = std::max(1, tied.planes), .metric = metric, .seed = options.seed}, pool);
     m = std::move(factors.m);
     latent = std::move(factors.margins);
@@ -130,22 +136,22 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
                    .latent = std::move(latent),
                    .error = error};
   result.model.config.output_projection = MatrixKind::kFloat;
+  result.model.config.embedding_size = static_cast<int>(size);
+  const auto columns = static_cast<int64_t>(size);
   TensorMap& tensors = result.model.tensors;
   for (const auto& [name, tensor] : model.tensors) tensors.emplace(name, CopyOf(tensor));
   if (tied.planes == 0) {
     result.model.config.embedding = MatrixKind::kBinary;
-    tensors["embedding.weight"] =
-        PackedTensor(codes, config.vocabulary_size, config.embedding_size);
+    tensors["embedding.weight"] = PackedTensor(codes, config.vocabulary_size, columns);
     tensors["embedding.scale"] = FloatTensor(Values{unit}, {1});
     tensors["output_embedding.scale"] = FloatTensor(Values{unit}, {1});
   } else {
-    tensors["embedding.weight"] =
-        FloatTensor(codes, {config.vocabulary_size, config.embedding_size});
+    tensors["embedding.weight"] = FloatTensor(codes, {config.vocabulary_size, columns});
   }
   tensors.erase(input + ".scale");
-  tensors[input_weight] = FloatTensor(TimesTransposed(in, m, e, pool),
-                                      {static_cast<int64_t>(in.size() / e), config.embedding_size});
-  Values projection = m, projection_bias(e);
+  tensors[input_weight] =
+      FloatTensor(TimesTransposed(in, m, e, pool), {static_cast<int64_t>(in.size() / e), columns});
+  Values projection = m, projection_bias(size);
   if (config.output_projection != MatrixKind::kNone) {
     const Values p =
         EffectiveMatrix(model, "output_projection.weight", "output_projection.scale", h);
@@ -153,9 +159,8 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
     projection_bias = TimesTransposed(m, VectorOf(model, "output_projection.bias"), e, pool);
   }
   tensors.erase("output_projection.scale");
-  tensors["output_projection.weight"] =
-      FloatTensor(projection, {config.embedding_size, config.hidden_size});
-  tensors["output_projection.bias"] = FloatTensor(projection_bias, {config.embedding_size});
+  tensors["output_projection.weight"] = FloatTensor(projection, {columns, config.hidden_size});
+  tensors["output_projection.bias"] = FloatTensor(projection_bias, {columns});
   if (config.output_bias && options.moments != nullptr) {
     const Values& mean = options.moments->z_mean;
     const Values was = TimesTransposed(table, mean, e, pool);
@@ -163,7 +168,7 @@ absl::StatusOr<TiedTable> FactorTiedTable(const Model& model, const FitOptions& 
     auto bias = tensors.at("output_bias").mutable_f32();
     for (size_t word = 0; word < v; ++word) {
       double is = 0;
-      for (size_t k = 0; k < e; ++k) is += codes[word * e + k] * through[k];
+      for (size_t k = 0; k < size; ++k) is += codes[word * size + k] * through[k];
       bias[word] += was[word] - static_cast<float>(is);
     }
   }

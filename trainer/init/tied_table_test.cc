@@ -190,6 +190,43 @@ TEST_F(TiedTableTest, FittedScalesStartFromCodesAndSoftPlanesFromTheTableItself)
   }
 }
 
+// The new table may be narrower or wider: the wider, the closer.
+TEST_F(TiedTableTest, MayHaveAnotherWidth) {
+  auto source = FloatNetwork(MatrixKind::kFloat);
+  source->Pack();
+  auto teacher = FloatNetwork(MatrixKind::kFloat);
+  teacher->Pack();
+  const double entropy = Divergence(*teacher, *source);
+  const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
+  FitOptions options = Options();
+  const InputMoments moments = MeasureMoments(*batcher_, 10, &pool_, source.get());
+  const int size = model.config.embedding_size;
+  double last = 1e9;
+  for (const int width : {size / 2, size, 2 * size}) {
+    SCOPED_TRACE(width);
+    options.moments = &moments;
+    const auto tied = FactorTiedTable(model, options, {.planes = 2, .size = width}, &pool_);
+    ASSERT_TRUE(tied.ok()) << tied.status();
+    EXPECT_EQ(tied->model.config.embedding_size, width);
+    for (const TensorSpec& spec : RequiredTensors(tied->model.config))
+      EXPECT_EQ(tied->model.tensors.at(spec.name).shape, spec.shape) << spec.name;
+    options.moments = nullptr;
+    ModelConfig config = TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat);
+    config.bit_planes = 2;
+    config.embedding_size = width;
+    Network<FastBackend> network(backend_, config, kShape);
+    ASSERT_TRUE(InitializeFromModel(tied->model, options, &pool_, &network).ok());
+    SetLatentTable(tied->latent, &network);
+    network.Pack();
+    const double divergence = Divergence(*teacher, network) - entropy;
+    EXPECT_LT(divergence, 0.8 * last);
+    last = divergence;
+  }
+  const auto exact = FactorTiedTable(model, options, {.size = size / 2, .exact = true}, &pool_);
+  EXPECT_EQ(exact.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(exact.status().message()), HasSubstr("embedding_size"));
+}
+
 // The tensors are those of a model that can be written, of signs with margins for latent values.
 TEST_F(TiedTableTest, MarginsBecomeLatentValuesOfTheSameSigns) {
   auto source = FloatNetwork(MatrixKind::kFloat);
@@ -221,6 +258,8 @@ TEST_F(TiedTableTest, IsNeededForAFloatTableThatBecomesBinary) {
   EXPECT_FALSE(NeedsTiedTable(to, to));
   EXPECT_FALSE(NeedsTiedTable(from, from));
   to.embedding_size = 32;
+  EXPECT_TRUE(NeedsTiedTable(from, to));
+  to.hidden_size = 32;
   EXPECT_FALSE(NeedsTiedTable(from, to));
   auto source = FloatNetwork(MatrixKind::kFloat);
   const auto tied =

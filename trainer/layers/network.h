@@ -43,8 +43,8 @@ class Network {
 
   const ModelConfig& config() const { return config_; }
   const NetworkShape& shape() const { return shape_; }
-  // Whether binary matrices have fitted scales.
-  bool fitted() const { return config_.bit_planes > 1 || shape_.fitted_scales; }
+  // Planes of binary tables with fitted scales (planes.h); 0 = scales are learned.
+  int table_planes() const { return FittedPlanes(config_.bit_planes); }
   ThreadPool* pool() const { return backend_.pool(); }
 
   // Every parameter, in a fixed order.
@@ -135,6 +135,7 @@ class Network {
   DropoutMask WordMask(const DropoutRates& dropout, uint64_t key) const {
     return Mask(dropout.words, dropout, key, kWordMask);
   }
+  int FittedPlanes(int planes) const { return planes > 1 || shape_.fitted_scales ? planes : 0; }
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
   }
@@ -190,26 +191,35 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   const auto buffer = [&](int64_t width) {
     return AlignedBuffer<Real>(static_cast<size_t>(rows_ * width));
   };
-  const int planes = fitted() ? config.bit_planes : 0;
-  const auto binary = [&](MatrixKind kind) { return kind == MatrixKind::kBinary && planes == 0; };
-  const auto fitted = [&](MatrixKind kind) { return kind == MatrixKind::kBinary && planes > 0; };
+  // With planes = 0 a binary matrix is signs times scales that are learned, otherwise they are
+  // fitted.
+  const int recurrent_planes = FittedPlanes(config.RecurrentPlanes());
+  const int projection_planes = FittedPlanes(config.ProjectionPlanes());
+  const auto binary = [](MatrixKind kind, int planes) {
+    return kind == MatrixKind::kBinary && planes == 0;
+  };
+  const auto fitted = [](MatrixKind kind, int planes) {
+    return kind == MatrixKind::kBinary && planes > 0;
+  };
 
   const bool tied = config.output_embedding == MatrixKind::kTied;
-  const bool binary_output = binary(tied ? config.embedding : config.output_embedding);
+  const bool binary_output =
+      binary(tied ? config.embedding : config.output_embedding, table_planes());
   output_.emplace(backend, rows_, e, outputs, binary_output, alpha, config.output_bias);
   // A linear layer has scales of its own.
   const bool scaled = config.input_projection == MatrixKind::kNone;
   if (tied) {
     embedding_.emplace(&output_->table(), scaled);
   } else {
-    embedding_.emplace(v, e, binary(config.embedding), alpha, scaled);
+    embedding_.emplace(v, e, binary(config.embedding, table_planes()), alpha, scaled);
   }
   embedded_ = buffer(e);
   if (config.input_projection != MatrixKind::kNone) {
     input_projection_.emplace(backend, "input_projection", rows_, e, h,
-                              binary(config.input_projection), alpha, config.scale);
+                              binary(config.input_projection, projection_planes), alpha,
+                              config.scale);
   }
-  const LstmKind kind{.binary = binary(config.recurrent),
+  const LstmKind kind{.binary = binary(config.recurrent, recurrent_planes),
                       .scale = config.scale,
                       .activation = config.activation,
                       .norm = config.norm};
@@ -225,7 +235,8 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   hidden_.push_back(buffer(h));
   if (config.output_projection != MatrixKind::kNone) {
     output_projection_.emplace(backend, "output_projection", rows_, h, e,
-                               binary(config.output_projection), alpha, config.scale);
+                               binary(config.output_projection, projection_planes), alpha,
+                               config.scale);
     projected_ = buffer(e);
   }
   static_assert(kSampleUnit == 2 * OutputLayer<Backend>::kTileWords);
@@ -234,18 +245,21 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
                      config.output_bias);
     sampling_ = true;
   }
-  if (fitted(tied ? config.embedding : config.output_embedding))
-    SetFitted(planes, 1, &output_->table());
-  if (!tied && fitted(config.embedding)) SetFitted(planes, 1, &embedding_->table());
-  const auto set_fitted = [&](Weight<Backend>& weight) {
+  if (fitted(tied ? config.embedding : config.output_embedding, table_planes()))
+    SetFitted(table_planes(), 1, &output_->table());
+  if (!tied && fitted(config.embedding, table_planes()))
+    SetFitted(table_planes(), 1, &embedding_->table());
+  const auto set_fitted = [](int planes, Weight<Backend>& weight) {
     SetFitted(planes, weight.parameter.cols, &weight.parameter);
   };
-  if (fitted(config.input_projection)) set_fitted(input_projection_->weight());
-  if (fitted(config.output_projection)) set_fitted(output_projection_->weight());
+  if (fitted(config.input_projection, projection_planes))
+    set_fitted(projection_planes, input_projection_->weight());
+  if (fitted(config.output_projection, projection_planes))
+    set_fitted(projection_planes, output_projection_->weight());
   for (auto& layer : lstm_) {
-    if (!fitted(config.recurrent)) continue;
-    set_fitted(layer->weight_x());
-    set_fitted(layer->weight_h());
+    if (!fitted(config.recurrent, recurrent_planes)) continue;
+    set_fitted(recurrent_planes, layer->weight_x());
+    set_fitted(recurrent_planes, layer->weight_h());
   }
   gradient_a_ = buffer(std::max(e, h));
   gradient_b_ = buffer(std::max(e, h));

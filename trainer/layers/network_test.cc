@@ -51,7 +51,7 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
     int nonzero = 0;
     ExpectFiniteDifferences(network, batch, dropout, 1 << 20, &nonzero);
     // Fewer where scales are not parameters, or are one a matrix.
-    const bool row_scales = GetParam().scale == ScaleKind::kPerRow && GetParam().bit_planes == 1;
+    const bool row_scales = GetParam().scale == ScaleKind::kPerRow && GetParam().MostPlanes() == 1;
     EXPECT_GT(nonzero, row_scales ? 40 : 35);
   }
 }
@@ -62,7 +62,7 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
 TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
   ThreadPool pool(1);
   for (const double hardness : {1.0, 0.4}) {
-    if (hardness < 1 && GetParam().bit_planes == 1) continue;
+    if (hardness < 1 && GetParam().MostPlanes() == 1) continue;
     SCOPED_TRACE(hardness);
     DoubleBackend backend(&pool);
     DoubleNetwork binary(backend, GetParam(), kShape);
@@ -81,6 +81,7 @@ TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
     config.output_projection = to_float(config.output_projection);
     config.recurrent = to_float(config.recurrent);
     config.bit_planes = 1;
+    config.recurrent_planes = config.projection_planes = 0;
     DoubleNetwork effective(backend, config, kShape);
 
     // Pairs of (binary parameter, gamma or null, float parameter), with alpha if it has a scale of
@@ -438,10 +439,14 @@ INSTANTIATE_TEST_SUITE_P(
                     TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)));
 INSTANTIATE_TEST_SUITE_P(
     Planes, GradientTest,
-    testing::Values(Planes(2, SmallConfig("bllm")), Planes(3, SmallConfig("bllm-no-i", 2)),
-                    Planes(3, SmallConfig("belm")),
-                    Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary,
-                                         MatrixKind::kBinary))));
+    testing::Values(
+        Planes(2, SmallConfig("bllm")), Planes(3, SmallConfig("bllm-no-i", 2)),
+        Planes(3, SmallConfig("belm")), PlanesByMatrix(1, 2, 3, SmallConfig("bllm")),
+        PlanesByMatrix(1, 1, 2,
+                       TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)),
+        PlanesByMatrix(2, 1, 1,
+                       TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)),
+        Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary))));
 
 }  // namespace
 }  // namespace bitlm::trainer

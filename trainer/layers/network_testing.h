@@ -38,6 +38,14 @@ inline ModelConfig Planes(int planes, ModelConfig config) {
   return config;
 }
 
+// The same of the tables, of recurrent matrices and of projections.
+inline ModelConfig PlanesByMatrix(int tables, int recurrent, int projection, ModelConfig config) {
+  config.bit_planes = tables;
+  config.recurrent_planes = recurrent;
+  config.projection_planes = projection;
+  return config;
+}
+
 // A preset with a norm.
 inline ModelConfig NormConfig(const std::string& preset, NormKind norm, int layers = 1) {
   ModelConfig config = SmallConfig(preset, layers);

@@ -343,7 +343,10 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: self_normalization.dimensions: needs model.self_normalized", source));
   }
-  if (recipe.anneal > 0 && !recipe.shape.fitted_scales && recipe.model.bit_planes == 1) {
+  const bool all_fitted = recipe.shape.fitted_scales ||
+                          std::min({recipe.model.bit_planes, recipe.model.RecurrentPlanes(),
+                                    recipe.model.ProjectionPlanes()}) > 1;
+  if (recipe.anneal > 0 && !all_fitted) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: binary.anneal: needs fitted scales (binary.scales)", source));
   }
@@ -374,7 +377,7 @@ absl::Status CheckTrainable(const ModelConfig& config) {
   const bool plain = config.scale == ScaleKind::kPerRow &&
                      config.activation == ActivationKind::kReal && config.norm == NormKind::kNone;
   for (const auto& [set, name] : {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
-                                  std::pair(config.bit_planes > 1 && !plain, "bit_planes")}) {
+                                  std::pair(config.MostPlanes() > 1 && !plain, "bit_planes")}) {
     if (set) {
       return absl::FailedPreconditionError(
           absl::StrFormat("model.%s: this version does not train it", name));

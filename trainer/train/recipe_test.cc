@@ -40,6 +40,9 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\n"
             "model.hidden_size = 8\nbinary.anneal = 0.5\n",
             "r: binary.anneal: needs fitted scales"},
+           {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\nmodel.bit_planes = 2\n"
+            "model.hidden_size = 8\nbinary.anneal = 0.5\nmodel.projection_planes = 1\n",
+            "r: binary.anneal: needs fitted scales"},
            {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
             "model.hidden_size = 4\ndropout.hidden = 0.1\n",
             "r: dropout.hidden: is between layers, and there is one"},

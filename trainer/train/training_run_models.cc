@@ -91,12 +91,13 @@ absl::Status TrainingRun::Initialize() {
   };
   // A tied table first, so that what follows is fitted to the inputs that the signs make.
   std::vector<float> latent;
-  const int planes = network_.fitted() ? recipe_.model.bit_planes : 0;
   if (NeedsTiedTable(model->config, recipe_.model)) {
     BITLM_RETURN_IF_ERROR(measure());
-    BITLM_ASSIGN_OR_RETURN(
-        TiedTable tied,
-        FactorTiedTable(*model, options, {.planes = planes, .exact = recipe_.anneal > 0}, &pool_));
+    BITLM_ASSIGN_OR_RETURN(TiedTable tied, FactorTiedTable(*model, options,
+                                                           {.planes = network_.table_planes(),
+                                                            .size = recipe_.model.embedding_size,
+                                                            .exact = recipe_.anneal > 0},
+                                                           &pool_));
     if (!options_.quiet && recipe_.anneal == 0) {
       std::fprintf(stderr, "embedding: fitted by signs, but for %.1f %%\n", 100 * tied.error);
     }

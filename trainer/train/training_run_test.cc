@@ -96,7 +96,8 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
 INSTANTIATE_TEST_SUITE_P(Presets, TrainingRunPresetTest,
                          testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
                                          "belm_planes_3", "bllm_planes_2", "bllm_fitted",
-                                         "tied_binary_planes_2", "tied_binary_planes_3", "bw-lstm",
+                                         "tied_binary_planes_2", "tied_binary_planes_3",
+                                         "tied_binary_planes_1_2", "bllm_planes_2_3_1", "bw-lstm",
                                          "xnor-lstm", "xnor-lstm-bn", "lstm_layer_norm",
                                          "bllm_layer_norm", "xnor-lstm_layer_norm"));
 

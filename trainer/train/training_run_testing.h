@@ -38,7 +38,8 @@ inline std::string MadeUpText(uint64_t seed, int sentences) {
 }
 
 // A preset, or a network with one table for input and output and a bias per word; "_planes_2" and 3
-// have several planes, "_fitted" has fitted scales, "_layer_norm" a layer norm.
+// have several planes, "_planes_1_2" of projections alone, "_planes_2_3_1" of each matrix its own,
+// "_fitted" has fitted scales, "_layer_norm" a layer norm.
 inline std::string ModelText(const std::string& full_name) {
   std::string name = full_name;
   if (const size_t at = name.find("_layer_norm"); at != std::string::npos) {
@@ -46,6 +47,10 @@ inline std::string ModelText(const std::string& full_name) {
   }
   for (const auto& [suffix, text] : {std::pair("_planes_2", "model.bit_planes = 2\n"),
                                      std::pair("_planes_3", "model.bit_planes = 3\n"),
+                                     std::pair("_planes_1_2", "model.projection_planes = 2\n"),
+                                     std::pair("_planes_2_3_1",
+                                               "model.bit_planes = 2\nmodel.recurrent_planes = 3\n"
+                                               "model.projection_planes = 1\n"),
                                      std::pair("_fitted", "binary.scales = fitted\n")}) {
     if (!name.ends_with(suffix)) continue;
     return ModelText(name.substr(0, name.size() - std::strlen(suffix))) + text;
