@@ -21,6 +21,7 @@
 #include "trainer/layers/embedding.h"
 #include "trainer/layers/linear.h"
 #include "trainer/layers/lstm.h"
+#include "trainer/layers/matrix_planes.h"
 #include "trainer/layers/network_options.h"
 #include "trainer/layers/output.h"
 #include "trainer/layers/sampled_output.h"
@@ -44,7 +45,7 @@ class Network {
   const ModelConfig& config() const { return config_; }
   const NetworkShape& shape() const { return shape_; }
   // Planes of binary tables with fitted scales (planes.h); 0 = scales are learned.
-  int table_planes() const { return FittedPlanes(config_.bit_planes); }
+  int table_planes() const { return MatrixPlanesOf(config_, shape_).tables; }
   ThreadPool* pool() const { return backend_.pool(); }
 
   // Every parameter, in a fixed order.
@@ -135,7 +136,6 @@ class Network {
   DropoutMask WordMask(const DropoutRates& dropout, uint64_t key) const {
     return Mask(dropout.words, dropout, key, kWordMask);
   }
-  int FittedPlanes(int planes) const { return planes > 1 || shape_.fitted_scales ? planes : 0; }
   double InputRate(const DropoutRates& dropout, size_t layer) const {
     return layer == 0 ? dropout.input : dropout.hidden;
   }
@@ -191,35 +191,25 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   const auto buffer = [&](int64_t width) {
     return AlignedBuffer<Real>(static_cast<size_t>(rows_ * width));
   };
-  // With planes = 0 a binary matrix is signs times scales that are learned, otherwise they are
-  // fitted.
-  const int recurrent_planes = FittedPlanes(config.RecurrentPlanes());
-  const int projection_planes = FittedPlanes(config.ProjectionPlanes());
-  const auto binary = [](MatrixKind kind, int planes) {
-    return kind == MatrixKind::kBinary && planes == 0;
-  };
-  const auto fitted = [](MatrixKind kind, int planes) {
-    return kind == MatrixKind::kBinary && planes > 0;
-  };
-
+  const MatrixPlanes planes = MatrixPlanesOf(config, shape);
   const bool tied = config.output_embedding == MatrixKind::kTied;
-  const bool binary_output =
-      binary(tied ? config.embedding : config.output_embedding, table_planes());
+  const MatrixKind output_kind = tied ? config.embedding : config.output_embedding;
+  const bool binary_output = IsLearned(output_kind, planes.tables);
   output_.emplace(backend, rows_, e, outputs, binary_output, alpha, config.output_bias);
   // A linear layer has scales of its own.
   const bool scaled = config.input_projection == MatrixKind::kNone;
   if (tied) {
     embedding_.emplace(&output_->table(), scaled);
   } else {
-    embedding_.emplace(v, e, binary(config.embedding, table_planes()), alpha, scaled);
+    embedding_.emplace(v, e, IsLearned(config.embedding, planes.tables), alpha, scaled);
   }
   embedded_ = buffer(e);
   if (config.input_projection != MatrixKind::kNone) {
     input_projection_.emplace(backend, "input_projection", rows_, e, h,
-                              binary(config.input_projection, projection_planes), alpha,
+                              IsLearned(config.input_projection, planes.projections), alpha,
                               config.scale);
   }
-  const LstmKind kind{.binary = binary(config.recurrent, recurrent_planes),
+  const LstmKind kind{.binary = IsLearned(config.recurrent, planes.recurrent),
                       .scale = config.scale,
                       .activation = config.activation,
                       .norm = config.norm};
@@ -235,7 +225,7 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   hidden_.push_back(buffer(h));
   if (config.output_projection != MatrixKind::kNone) {
     output_projection_.emplace(backend, "output_projection", rows_, h, e,
-                               binary(config.output_projection, projection_planes), alpha,
+                               IsLearned(config.output_projection, planes.projections), alpha,
                                config.scale);
     projected_ = buffer(e);
   }
@@ -245,21 +235,19 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
                      config.output_bias);
     sampling_ = true;
   }
-  if (fitted(tied ? config.embedding : config.output_embedding, table_planes()))
-    SetFitted(table_planes(), 1, &output_->table());
-  if (!tied && fitted(config.embedding, table_planes()))
-    SetFitted(table_planes(), 1, &embedding_->table());
-  const auto set_fitted = [](int planes, Weight<Backend>& weight) {
-    SetFitted(planes, weight.parameter.cols, &weight.parameter);
+  if (IsFitted(output_kind, planes.tables)) SetFitted(planes.tables, 1, &output_->table());
+  if (!tied && IsFitted(config.embedding, planes.tables))
+    SetFitted(planes.tables, 1, &embedding_->table());
+  const auto fit = [](MatrixKind of, int count, Weight<Backend>& weight) {
+    if (IsFitted(of, count)) SetFitted(count, weight.parameter.cols, &weight.parameter);
   };
-  if (fitted(config.input_projection, projection_planes))
-    set_fitted(projection_planes, input_projection_->weight());
-  if (fitted(config.output_projection, projection_planes))
-    set_fitted(projection_planes, output_projection_->weight());
+  if (input_projection_)
+    fit(config.input_projection, planes.projections, input_projection_->weight());
+  if (output_projection_)
+    fit(config.output_projection, planes.projections, output_projection_->weight());
   for (auto& layer : lstm_) {
-    if (!fitted(config.recurrent, recurrent_planes)) continue;
-    set_fitted(recurrent_planes, layer->weight_x());
-    set_fitted(recurrent_planes, layer->weight_h());
+    fit(config.recurrent, planes.recurrent, layer->weight_x());
+    fit(config.recurrent, planes.recurrent, layer->weight_h());
   }
   gradient_a_ = buffer(std::max(e, h));
   gradient_b_ = buffer(std::max(e, h));

@@ -1,0 +1,31 @@
+// How a network trains its binary matrices: as signs times scales that are learned, or as planes
+// whose scales are fitted (planes.h).
+#pragma once
+
+#include "engine/model/model_config.h"
+#include "trainer/layers/network_options.h"
+
+namespace bitlm::trainer {
+
+// Planes with fitted scales; 0 = scales are learned.
+struct MatrixPlanes {
+  int tables = 0;
+  int recurrent = 0;
+  int projections = 0;
+};
+
+inline MatrixPlanes MatrixPlanesOf(const ModelConfig& config, const NetworkShape& shape) {
+  const auto fitted = [&](int planes) { return planes > 1 || shape.fitted_scales ? planes : 0; };
+  return {.tables = fitted(config.bit_planes),
+          .recurrent = fitted(config.RecurrentPlanes()),
+          .projections = fitted(config.ProjectionPlanes())};
+}
+
+inline bool IsLearned(MatrixKind kind, int planes) {
+  return kind == MatrixKind::kBinary && planes == 0;
+}
+inline bool IsFitted(MatrixKind kind, int planes) {
+  return kind == MatrixKind::kBinary && planes > 0;
+}
+
+}  // namespace bitlm::trainer
