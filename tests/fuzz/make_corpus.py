@@ -82,6 +82,7 @@ def write_config_json():
         "newer": lambda c: c.update(format_version=2),
         "huge-network": lambda c: c["network"].update(hidden_size=65536, vocabulary_size=4194304),
         "custom": lambda c: c["network"].update(preset="custom", bit_planes=3),
+        "planes": lambda c: c["network"].update(recurrent_planes=2, projection_planes=3),
         "classifier": lambda c: c["network"].update(head="classifier", classes=5),
         "no-golden": lambda c: c.update(golden=[]),
         "golden-text": lambda c: c["golden"][0].update(text="a\u0000b"),

@@ -40,7 +40,7 @@ TEST_P(GoldenModelTest, IsWrittenBackToTheByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Format1, GoldenModelTest,
-                         testing::Values("lstm", "belm", "bllm", "bllm-no-io", "options"),
+                         testing::Values("lstm", "belm", "bllm", "bllm-no-io", "planes", "options"),
                          [](const auto& model) {
                            std::string name = model.param;
                            for (char& c : name) c = c == '-' ? '_' : c;
@@ -52,7 +52,7 @@ TEST(GoldenModelsTest, EveryDirectoryIsTested) {
   for (const auto& entry : std::filesystem::directory_iterator(kModels)) {
     directories += entry.is_directory();
   }
-  EXPECT_EQ(directories, 5);
+  EXPECT_EQ(directories, 6);
 }
 
 }  // namespace

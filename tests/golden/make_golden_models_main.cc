@@ -21,8 +21,13 @@ std::vector<std::pair<std::string, ModelConfig>> Configs() {
       {"belm", TinyConfig("belm", 37, 13, 11)},
       {"bllm", TinyConfig("bllm", 37, 13, 11)},
       {"bllm-no-io", TinyConfig("bllm-no-io", 19, 11, 11)},
+      {"planes", TinyConfig("bllm", 37, 13, 11)},
       {"options", TinyConfig("bllm", 37, 13, 11)},
   };
+  ModelConfig& planes = configs[configs.size() - 2].second;
+  planes.preset = "custom";
+  planes.recurrent_planes = 2;
+  planes.projection_planes = 3;
   ModelConfig& options = configs.back().second;
   options.preset = "custom";
   options.layers = 2;
