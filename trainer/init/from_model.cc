@@ -136,11 +136,17 @@ absl::Status CheckMatches(const ModelConfig& from, const ModelConfig& to, bool f
     return Mismatch("input size of the LSTM", std::to_string(from.LstmInputSize(0)),
                     std::to_string(to.LstmInputSize(0)));
   }
-  for (const auto& [option, have, want] :
-       {std::tuple("bit_planes", from.bit_planes, to.bit_planes),
-        std::tuple("recurrent_planes", from.RecurrentPlanes(), to.RecurrentPlanes()),
-        std::tuple("projection_planes", from.ProjectionPlanes(), to.ProjectionPlanes())}) {
-    if (have > 1 && have != want) {
+  const auto any_binary = [](MatrixKind a, MatrixKind b) {
+    return a == MatrixKind::kBinary || b == MatrixKind::kBinary;
+  };
+  for (const auto& [option, binary, have, want] :
+       {std::tuple("bit_planes", any_binary(from.embedding, from.output_embedding), from.bit_planes,
+                   to.bit_planes),
+        std::tuple("recurrent_planes", any_binary(from.recurrent, from.recurrent),
+                   from.RecurrentPlanes(), to.RecurrentPlanes()),
+        std::tuple("projection_planes", any_binary(from.input_projection, from.output_projection),
+                   from.ProjectionPlanes(), to.ProjectionPlanes())}) {
+    if (binary && have > 1 && have != want) {
       return Mismatch(option, std::to_string(have), std::to_string(want));
     }
   }

@@ -329,6 +329,17 @@ TEST_F(FromModelTest, DifferencesAreNamed) {
   per_matrix.scale = ScaleKind::kPerMatrix;
   auto matrices = MakeNetwork(per_matrix, 1);
   EXPECT_THAT(message(*lstm, *matrices), HasSubstr("input_projection none, expected binary"));
+  // Planes count where the model has a binary matrix: those of a float one can be any.
+  ModelConfig planes = SmallConfig("belm");
+  planes.bit_planes = 3;
+  auto three = MakeNetwork(planes, 1);
+  planes.recurrent = MatrixKind::kBinary;
+  planes.recurrent_planes = 2;
+  auto both = MakeNetwork(planes, 1);
+  EXPECT_TRUE(Initialize(Export(*three), both.get()).ok());
+  planes.recurrent_planes = 3;
+  auto more = MakeNetwork(planes, 1);
+  EXPECT_THAT(message(*both, *more), HasSubstr("recurrent_planes 2, expected 3"));
   for (float& w : lstm->lstm()[0]->weight_h().parameter.value) w = 0;
   auto bllm = MakeNetwork("bllm", 1);
   EXPECT_THAT(message(*lstm, *bllm), HasSubstr("lstm.0.weight_h: every value is 0"));
