@@ -61,7 +61,7 @@ class TiedTableTest : public testing::Test {
                                                SomeWords().end_of_sentence_id());
   }
 
-  // A float network as after training: logits of some size, and nothing 0.
+  // A float network as after training, packed: logits of some size, and nothing 0.
   std::unique_ptr<Network<FastBackend>> FloatNetwork(MatrixKind projection) {
     auto network = std::make_unique<Network<FastBackend>>(
         backend_, TiedConfig(MatrixKind::kFloat, projection, MatrixKind::kFloat), kShape);
@@ -72,6 +72,7 @@ class TiedTableTest : public testing::Test {
       }
       ++key;
     }
+    network->Pack();
     return network;
   }
   std::unique_ptr<Network<FastBackend>> From(const Model& model, const ModelConfig& config,
@@ -113,9 +114,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
   for (const MatrixKind projection : {MatrixKind::kFloat, MatrixKind::kNone}) {
     SCOPED_TRACE(ToString(projection));
     auto source = FloatNetwork(projection);
-    source->Pack();
     auto teacher = FloatNetwork(projection);
-    teacher->Pack();
     const double entropy = Divergence(*teacher, *source);
     const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
     const InputMoments moments = MeasureMoments(*batcher_, 10, &pool_, source.get());
@@ -158,9 +157,7 @@ TEST_F(TiedTableTest, NetworksStartCloseToTheFloatOne) {
 // soft ones (here: none) compute what the float model does.
 TEST_F(TiedTableTest, FittedScalesStartFromCodesAndSoftPlanesFromTheTableItself) {
   auto source = FloatNetwork(MatrixKind::kFloat);
-  source->Pack();
   auto teacher = FloatNetwork(MatrixKind::kFloat);
-  teacher->Pack();
   const double entropy = Divergence(*teacher, *source);
   const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
   FitOptions options = Options();
@@ -193,9 +190,7 @@ TEST_F(TiedTableTest, FittedScalesStartFromCodesAndSoftPlanesFromTheTableItself)
 // The new table may be narrower or wider: the wider, the closer.
 TEST_F(TiedTableTest, MayHaveAnotherWidth) {
   auto source = FloatNetwork(MatrixKind::kFloat);
-  source->Pack();
   auto teacher = FloatNetwork(MatrixKind::kFloat);
-  teacher->Pack();
   const double entropy = Divergence(*teacher, *source);
   const Model model = *ExportModel(*source, SomeWords(), ModelMetadata{});
   FitOptions options = Options();
