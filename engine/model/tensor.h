@@ -81,6 +81,11 @@ struct TensorSpec {
 // model is written.
 std::vector<TensorSpec> RequiredTensors(const ModelConfig& config);
 
+// Bit planes of a packed matrix: [planes, rows, bytes], or [rows, bytes] of one.
+inline int PlanesOf(const Tensor& tensor) {
+  return tensor.shape.size() == 3 ? static_cast<int>(tensor.shape[0]) : 1;
+}
+
 // What is wrong with `tensor` as the one that `spec` asks for, or OK: dtype, shape, values that are
 // not finite, padding bits that are not 0. Errors: DATA_LOSS `tensor "lstm.0.bias": shape [2000],
 // expected [1600]`.

@@ -11,11 +11,6 @@ constexpr double kRounding = 0x1p-24;
 // Relative errors of our Exp, Sigmoid and Tanh (elementary_test holds them to this).
 constexpr double kElementary = 8 * kRounding;
 
-// Of a packed matrix: [planes, rows, bytes], or [rows, bytes] of one.
-int PlanesOf(const Tensor& tensor) {
-  return tensor.shape.size() == 3 ? static_cast<int>(tensor.shape[0]) : 1;
-}
-
 }  // namespace
 
 double ErrorBound::Largest(const std::string& name) const {

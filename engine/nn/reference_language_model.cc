@@ -164,7 +164,7 @@ class ReferenceLanguageModel final : public LanguageModel {
   Matrix Load(const std::string& name, const std::string& scale_name, size_t rows,
               size_t columns) const {
     const Tensor& tensor = model_->tensors.at(name);
-    const size_t planes = Planes(tensor);
+    const auto planes = static_cast<size_t>(PlanesOf(tensor));
     Vector scale(1, 1.0);
     if (tensor.dtype != DType::kF32) scale = LoadVector(scale_name);
     Matrix matrix{.rows = rows, .columns = columns, .values = Vector(rows * columns)};
@@ -177,11 +177,6 @@ class ReferenceLanguageModel final : public LanguageModel {
       }
     }
     return matrix;
-  }
-
-  // Of a packed matrix: [planes, rows, bytes], or [rows, bytes] of one.
-  static size_t Planes(const Tensor& tensor) {
-    return tensor.shape.size() == 3 ? static_cast<size_t>(tensor.shape[0]) : 1;
   }
 
   // W_x or W_h, by "x" or "h", with what a batch norm multiplies its product with.
@@ -213,7 +208,7 @@ class ReferenceLanguageModel final : public LanguageModel {
     // [LCY18] equation 2: the embedding is a look-up.
     const Tensor& table = model_->tensors.at("embedding.weight");
     Vector x(embedding_);
-    for (size_t plane = 0; plane < Planes(table); ++plane) {
+    for (size_t plane = 0; plane < static_cast<size_t>(PlanesOf(table)); ++plane) {
       const double scale =
           table.dtype == DType::kU8 ? model_->tensors.at("embedding.scale").f32()[plane] : 1.0;
       for (size_t k = 0; k < embedding_; ++k) {

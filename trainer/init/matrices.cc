@@ -12,7 +12,7 @@ Values EffectiveMatrix(const Model& model, const std::string& matrix, const std:
   if (tensor.dtype == DType::kF32) return {tensor.f32().begin(), tensor.f32().end()};
   const auto bits = tensor.u8();
   const auto scales = model.tensors.at(scale).f32();
-  const size_t planes = tensor.shape.size() == 3 ? static_cast<size_t>(tensor.shape[0]) : 1;
+  const auto planes = static_cast<size_t>(PlanesOf(tensor));
   const size_t groups = scales.size() / planes;
   const size_t bytes = (columns + 7) / 8;
   const size_t rows = bits.size() / bytes / planes;
