@@ -2,6 +2,8 @@
 // whose scales are fitted (planes.h).
 #pragma once
 
+#include <utility>
+
 #include "engine/model/model_config.h"
 #include "trainer/layers/network_options.h"
 
@@ -26,6 +28,21 @@ inline bool IsLearned(MatrixKind kind, int planes) {
 }
 inline bool IsFitted(MatrixKind kind, int planes) {
   return kind == MatrixKind::kBinary && planes > 0;
+}
+
+// Whether the model has binary matrices, and none whose scales are learned.
+inline bool AllFitted(const ModelConfig& config, const NetworkShape& shape) {
+  const MatrixPlanes planes = MatrixPlanesOf(config, shape);
+  bool any = false;
+  for (const auto& [kind, of_kind] : {std::pair(config.embedding, planes.tables),
+                                      std::pair(config.output_embedding, planes.tables),
+                                      std::pair(config.recurrent, planes.recurrent),
+                                      std::pair(config.input_projection, planes.projections),
+                                      std::pair(config.output_projection, planes.projections)}) {
+    if (IsLearned(kind, of_kind)) return false;
+    any = any || IsFitted(kind, of_kind);
+  }
+  return any;
 }
 
 }  // namespace bitlm::trainer

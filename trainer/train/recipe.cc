@@ -16,6 +16,7 @@
 #include "engine/base/status.h"
 #include "engine/model/model_repository.h"
 #include "engine/model/text_normalizer.h"
+#include "trainer/layers/matrix_planes.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -343,10 +344,7 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: self_normalization.dimensions: needs model.self_normalized", source));
   }
-  const bool all_fitted = recipe.shape.fitted_scales ||
-                          std::min({recipe.model.bit_planes, recipe.model.RecurrentPlanes(),
-                                    recipe.model.ProjectionPlanes()}) > 1;
-  if (recipe.anneal > 0 && !all_fitted) {
+  if (recipe.anneal > 0 && !AllFitted(recipe.model, recipe.shape)) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s: binary.anneal: needs fitted scales (binary.scales)", source));
   }

@@ -43,6 +43,9 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
            {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = bllm\nmodel.bit_planes = 2\n"
             "model.hidden_size = 8\nbinary.anneal = 0.5\nmodel.projection_planes = 1\n",
             "r: binary.anneal: needs fitted scales"},
+           {"name = x\ndata.train = a\ndata.valid = b\nmodel.preset = lstm\nmodel.bit_planes = 2\n"
+            "model.hidden_size = 8\nbinary.anneal = 0.5\n",
+            "r: binary.anneal: needs fitted scales"},
            {"name = x\ndata.train = a\ndata.valid = v\nmodel.preset = lstm\n"
             "model.hidden_size = 4\ndropout.hidden = 0.1\n",
             "r: dropout.hidden: is between layers, and there is one"},
@@ -55,6 +58,15 @@ TEST(RecipeTest, NamesLineAndKeyOfAMistake) {
     EXPECT_EQ(recipe.status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(recipe.status().message()), HasSubstr(fragment));
   }
+}
+
+TEST(RecipeTest, AnnealsWhereAllBinaryMatricesAreFitted) {
+  const auto recipe = ParseRecipe(
+      "name = x\ndata.train = a\ndata.valid = b\nmodel.preset = custom\nmodel.hidden_size = 8\n"
+      "model.output_projection = binary\nmodel.projection_planes = 2\nbinary.anneal = 0.5\n",
+      "r", {});
+  ASSERT_TRUE(recipe.ok()) << recipe.status();
+  EXPECT_EQ(recipe->model.bit_planes, 1);
 }
 
 TEST(RecipeTest, RefusesToTrainWhatOnlyTheEngineComputes) {
