@@ -12,7 +12,7 @@
 
 namespace bitlm::trainer {
 
-// Sentences of words, one a line, as the serving engine splits them. Empty lines are left out.
+// Sentences of words, one a line, as the serving engine splits them.
 // Errors: INVALID_ARGUMENT naming file and line for invalid text, a missing field, or a literal
 // </s> or <s>.
 absl::StatusOr<std::vector<std::vector<std::string>>> ReadSentences(

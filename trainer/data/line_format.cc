@@ -23,7 +23,7 @@ absl::StatusOr<std::string_view> SentenceOf(std::string_view line, const LineFor
 
 void AddSentence(std::vector<std::string> words, const LineFormat& format,
                  std::vector<std::vector<std::string>>* sentences) {
-  if (words.empty()) return;
+  if (words.empty() && !format.blank_lines) return;
   if (format.longest == 0 || static_cast<int64_t>(words.size()) <= format.longest) {
     sentences->push_back(std::move(words));
     return;

@@ -18,6 +18,9 @@ struct LineFormat {
   // Longer sentences are cut into pieces of so many words: for text without lines, such as text8.
   // 0 = not.
   int64_t longest = 0;
+  // Whether a blank line is a sentence of no words, whose </s> is predicted, as `bitlm-train eval`
+  // has it; it is left out otherwise.
+  bool blank_lines = false;
 
   bool operator==(const LineFormat&) const = default;
 };
@@ -26,7 +29,7 @@ struct LineFormat {
 // field.
 absl::StatusOr<std::string_view> SentenceOf(std::string_view line, const LineFormat& format);
 
-// Adds `words` to `sentences`, in pieces. No words add nothing.
+// Adds `words` to `sentences`, in pieces. No words add nothing, or with `blank_lines` a sentence.
 void AddSentence(std::vector<std::string> words, const LineFormat& format,
                  std::vector<std::vector<std::string>>* sentences);
 

@@ -32,6 +32,13 @@ TEST(LineFormatTest, CutsLongSentences) {
                                      ElementsAre("f", "g"), ElementsAre("h", "i", "j")));
 }
 
+TEST(LineFormatTest, BlankLinesAreSentencesIfWanted) {
+  Sentences sentences;
+  AddSentence({}, {.longest = 2, .blank_lines = true}, &sentences);
+  AddSentence({"a"}, {.blank_lines = true}, &sentences);
+  EXPECT_THAT(sentences, ElementsAre(ElementsAre(), ElementsAre("a")));
+}
+
 TEST(LineFormatTest, HoldsOutSentences) {
   const Sentences all{{"1"}, {"2"}, {"3"}, {"4"}, {"5"}};
   Sentences kept = all;

@@ -47,6 +47,7 @@ class Classes final : public Task {
           std::pair(recipe.hold_out > 0, "data.hold_out"),
           std::pair(recipe.line_format.column > 0, "data.column"),
           std::pair(recipe.line_format.longest > 0, "data.longest_sentence"),
+          std::pair(recipe.line_format.blank_lines, "data.blank_lines"),
           std::pair(recipe.model.self_normalized, "model.self_normalized"),
           std::pair(recipe.shape.softmax_samples > 0, "softmax.samples")}) {
       if (set)

@@ -101,6 +101,8 @@ std::map<std::string, Setter> Setters(Recipe* r) {
        }},
       {"data.column", Integer(&r->line_format.column, 0, 1000)},
       {"data.longest_sentence", Integer(&r->line_format.longest, 0, kMany)},
+      {"data.blank_lines",
+       Choice<bool>(&r->line_format.blank_lines, {{"true", true}, {"false", false}})},
       {"data.phrases", Choice<PhraseKind>(&r->phrases, {{"sentences", PhraseKind::kSentences},
                                                         {"distinct", PhraseKind::kDistinct},
                                                         {"all", PhraseKind::kAll}})},
@@ -374,11 +376,12 @@ absl::Status CheckTrainable(const ModelConfig& config) {
   BITLM_RETURN_IF_ERROR(CheckServable(config));
   const bool plain = config.scale == ScaleKind::kPerRow &&
                      config.activation == ActivationKind::kReal && config.norm == NormKind::kNone;
-  for (const auto& [set, name] : {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent"),
-                                  std::pair(config.MostPlanes() > 1 && !plain, "bit_planes")}) {
+  for (const auto& [set, name] :
+       {std::pair(config.recurrent == MatrixKind::kInt8, "recurrent = int8"),
+        std::pair(config.MostPlanes() > 1 && !plain, "bit_planes")}) {
     if (set) {
       return absl::FailedPreconditionError(
-          absl::StrFormat("model.%s: this version does not train it", name));
+          absl::StrFormat("model.%s: no network of the trainer computes it", name));
     }
   }
   return absl::OkStatus();

@@ -36,7 +36,9 @@ struct Recipe {
   // data.hold_out: instead of data.valid, every n-th sentence of data.train (context sentence) or
   // its last n-th part (document) is the validation text; 0 = not.
   int64_t hold_out = 0;
-  LineFormat line_format;  // data.column, data.longest_sentence: of data.train and data.valid
+  // data.column, data.longest_sentence, data.blank_lines: of data.train and data.valid; the last
+  // of data.synthetic, too
+  LineFormat line_format;
   // data.phrases (sentences, distinct, all): of labelled trees, see labelled_text.h. A classifier's
   // texts are labelled: model.head = classifier, model.classes.
   PhraseKind phrases = PhraseKind::kSentences;

@@ -1,6 +1,8 @@
 #include "trainer/train/run_texts.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <string>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -9,13 +11,28 @@
 #include "trainer/data/corpus.h"
 
 namespace bitlm::trainer {
+namespace {
+
+// Whether `texts.valid` is not what every line of recipe.valid says, as `bitlm-train eval` reads
+// it.
+absl::StatusOr<bool> LeavesLinesOut(const Recipe& recipe, const RunTexts& texts) {
+  if (recipe.line_format.blank_lines) return false;
+  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(recipe.valid));
+  auto lines = std::count(text.begin(), text.end(), '\n');
+  if (!text.empty() && text.back() != '\n') ++lines;
+  return static_cast<size_t>(lines) != texts.valid.size();
+}
+
+}  // namespace
 
 absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& directory) {
   const NormalizationKind normalization = recipe.model.normalization;
   RunTexts texts;
   BITLM_ASSIGN_OR_RETURN(texts.train,
                          ReadSentences(recipe.train, normalization, recipe.line_format));
-  BITLM_ASSIGN_OR_RETURN(texts.synthetic, ReadSentences(recipe.synthetic, normalization));
+  BITLM_ASSIGN_OR_RETURN(texts.synthetic,
+                         ReadSentences(recipe.synthetic, normalization,
+                                       {.blank_lines = recipe.line_format.blank_lines}));
   if (recipe.hold_out > 0) {
     // Sentences that depend on those before them stay together.
     texts.valid =
@@ -30,7 +47,10 @@ absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& d
         absl::StrFormat("%s: no sentence", recipe.hold_out > 0 ? "data.hold_out" : "data.valid"));
   }
   texts.valid_path = recipe.valid;
-  if (recipe.hold_out == 0 && recipe.line_format == LineFormat{}) return texts;
+  if (recipe.hold_out == 0 && recipe.line_format.column == 0 && recipe.line_format.longest == 0) {
+    BITLM_ASSIGN_OR_RETURN(const bool shorter, LeavesLinesOut(recipe, texts));
+    if (!shorter) return texts;
+  }
   texts.valid_path = directory + "/valid.txt";
   std::string text;
   for (const auto& sentence : texts.valid) text += absl::StrJoin(sentence, " ") + "\n";

@@ -15,9 +15,10 @@ struct RunTexts {
   std::string valid_path;
 };
 
-// Reads the recipe's files. Validation text that is not a file of lines as it stands is written to
-// `directory`/valid.txt, unless it is there already. Errors: as ReadSentences, ReadTextFile and
-// WriteFileAtomically; INVALID_ARGUMENT when a text has no sentence.
+// Reads the recipe's files. Validation text that is not a file of lines as it stands, or that has
+// blank lines which the recipe leaves out, is written to `directory`/valid.txt, unless it is there
+// already. Errors: as ReadSentences, ReadTextFile and WriteFileAtomically; INVALID_ARGUMENT when a
+// text has no sentence.
 absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& directory);
 
 }  // namespace bitlm::trainer

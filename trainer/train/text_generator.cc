@@ -15,6 +15,9 @@
 namespace bitlm::trainer {
 namespace {
 
+// Empty sentences that are left out before one gives up, to a token that is wanted.
+constexpr int64_t kMostLeftOut = 10;
+
 // logits -> exp(logits), and their sums by blocks of 64.
 BITLM_CLONES void Exponentials(float* logits, int64_t count, float* block_sums) {
   for (int64_t first = 0; first < count; first += 64) {
@@ -79,7 +82,8 @@ class Writer {
     for (Stream& stream : streams_) FollowNext(&stream);
   }
 
-  void WriteAll(const std::function<void(std::string_view)>& write) {
+  // Whether there was enough to write.
+  bool WriteAll(const std::function<void(std::string_view)>& write) {
     for (uint64_t step = 0; !AllFinished(); ++step) {
       DrawWords(step);
       for (size_t b = 0; b < streams_.size(); ++b) {
@@ -90,6 +94,7 @@ class Writer {
     for (const Stream& stream : streams_) {
       for (const std::string& line : stream.document) write(line);
     }
+    return written_ >= options_.tokens;
   }
 
  private:
@@ -145,18 +150,20 @@ class Writer {
       sentence.push_back(drawn_[b]);
       return;
     }
-    if (!stream.finished && !sentence.empty()) {
+    if (!stream.finished) {
       std::string line = Line(vocabulary_, sentence);
       if (carried_) {
         stream.document.push_back(std::move(line));
-      } else {
+      } else if (!line.empty()) {
         write(line);
       }
-      written_ += static_cast<int64_t>(sentence.size()) + 1;
+      // What is left out does not count, but it has to end.
+      const bool written = carried_ || !sentence.empty();
+      (written ? written_ : left_out_) += static_cast<int64_t>(sentence.size()) + 1;
     }
     sentence.clear();
     FollowNext(&stream);
-    stream.finished = written_ >= options_.tokens;
+    stream.finished = written_ >= options_.tokens || left_out_ > kMostLeftOut * options_.tokens;
   }
 
   const Vocabulary& vocabulary_;
@@ -172,8 +179,9 @@ class Writer {
   std::vector<TokenId> drawn_;  // The next word of each stream.
   Batch batch_;
   Network<FastBackend>::State state_;
-  int64_t begun_ = 0;    // Sentences of the text to follow.
-  int64_t written_ = 0;  // Words and </s>.
+  int64_t begun_ = 0;     // Sentences of the text to follow.
+  int64_t written_ = 0;   // Words and </s>.
+  int64_t left_out_ = 0;  // Empty sentences.
 };
 
 }  // namespace
@@ -192,8 +200,9 @@ absl::Status GenerateText(const Model& model, const GeneratorOptions& options, T
   BITLM_ASSIGN_OR_RETURN(
       const auto network,
       NetworkFromModel(model, {.streams = options.streams, .steps = 1}, backend));
-  Writer(model, options, backend, *network, pool).WriteAll(write);
-  return absl::OkStatus();
+  if (Writer(model, options, backend, *network, pool).WriteAll(write)) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      "the model ends almost every sentence before its first word");
 }
 
 }  // namespace bitlm::trainer

@@ -29,9 +29,10 @@ struct GeneratorOptions {
 
 // Calls write(line) for each sentence, words separated by single spaces; empty ones are left out.
 // The state is zero at the start of each, as in the sentence protocol; but a model whose config
-// says context = document carries it over, and each stream is then a document, written as a whole.
-// Errors: FAILED_PRECONDITION when the trainer does not know the model's options, or is to follow a
-// text with a model of context = document.
+// says context = document carries it over, and each stream is then a document, written as a whole,
+// its empty sentences as blank lines.
+// Errors: FAILED_PRECONDITION when the trainer does not know the model's options, is to follow a
+// text with a model of context = document, or the model writes almost nothing but empty sentences.
 absl::Status GenerateText(const Model& model, const GeneratorOptions& options, ThreadPool* pool,
                           const std::function<void(std::string_view)>& write);
 

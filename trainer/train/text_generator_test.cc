@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -93,10 +94,20 @@ class TextGeneratorTest : public testing::Test {
     const absl::Status status = GenerateText(
         *model_, {.tokens = tokens, .seed = seed, .longest = 30, .temperature = temperature}, &pool,
         [&](std::string_view line) {
-          sentences.push_back(absl::StrSplit(std::string(line), ' '));
+          sentences.push_back(absl::StrSplit(std::string(line), ' ', absl::SkipEmpty()));
         });
     EXPECT_TRUE(status.ok()) << status;
     return sentences;
+  }
+
+  // The model with `bias` nats for </s>.
+  Model WithEndBias(float bias) {
+    ModelConfig config = model_->config;
+    config.output_bias = true;
+    Network<FastBackend> network(backend_, config, {.streams = 1, .steps = 2});
+    InitializeAtRandom({.gamma_input = 2, .gamma_output = 3}, 1, &network);
+    network.output().bias()->value[1] = bias;
+    return *ExportModel(network, model_->vocabulary, ModelMetadata{});
   }
 
   ThreadPool pool_{2};
@@ -201,6 +212,31 @@ TEST_F(TextGeneratorTest, FollowsATextButForAShareOfItsWords) {
   model_->config.context = ContextKind::kDocument;
   EXPECT_EQ(GenerateText(*model_, options, &pool_, write).code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(TextGeneratorTest, EmptySentencesAreBlankLinesOfDocuments) {
+  const double p = first_.at("</s>");
+  model_ = WithEndBias(static_cast<float>(std::log((1 - p) / p) - 1));  // Now 1 / (1 + e).
+  for (const ContextKind context : {ContextKind::kSentence, ContextKind::kDocument}) {
+    model_->config.context = context;
+    const auto text = Generate(5000, 1);
+    const auto empty = std::count_if(text.begin(), text.end(),
+                                     [](const auto& sentence) { return sentence.empty(); });
+    if (context == ContextKind::kDocument) {
+      EXPECT_GT(empty, 100);
+    } else {
+      EXPECT_EQ(empty, 0);
+    }
+  }
+}
+
+TEST_F(TextGeneratorTest, AModelThatEndsEverySentenceAtOnceIsRefused) {
+  const Model ends = WithEndBias(1000);
+  int lines = 0;
+  const absl::Status status =
+      GenerateText(ends, {.tokens = 50}, &pool_, [&](std::string_view) { ++lines; });
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+  EXPECT_EQ(lines, 0);
 }
 
 TEST_F(TextGeneratorTest, SeedsAndNotThreadsDecide) {
