@@ -154,6 +154,8 @@ TEST_F(TrainProcessTest, MistakesEndWithAMessageThatNamesThem) {
   };
   expect({"train", Path("absent.recipe"), "-o", Path("x")}, "absent.recipe");
   expect({"train", Path("toy.recipe"), "-o", Path("x"), "--set", "lr=1"}, "lr: unknown key");
+  // An override before the recipe does not take it.
+  expect({"train", "--set", "seed=2", Path("absent.recipe"), "-o", Path("x")}, "absent.recipe");
   expect({"train", Path("toy.recipe"), "-o", Path("x"), "--no-such-flag"}, "--no-such-flag");
   expect({"export", Path("toy.recipe"), "-o", Path("x")}, "no run with a validated model");
   expect({"eval", "-m", Path("absent"), "-t", Path("valid.txt"), "-p", "sentence"}, "absent");
@@ -173,6 +175,9 @@ TEST_F(TrainProcessTest, MistakesEndWithAMessageThatNamesThem) {
   expect({"quantize", "-m", Exported("float"), "--text", Path("valid.txt"), "-o",
           Path("float/models")},
          "would replace the model that it is made of; give another --name or --output");
+  expect({"quantize", "-m", Exported("float"), "--text", Path("valid.txt"), "-o", Path("int8"),
+          "--name", "../x"},
+         "--name: \"../x\"");
   EXPECT_EQ(*ReadFile(Exported("float") + "/model.safetensors"), before);
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/base/status.h"
 #include "engine/base/thread_pool.h"
+#include "engine/model/model_repository.h"
 #include "trainer/cli/commands.h"
 #include "trainer/export/binarize.h"
 #include "trainer/export/copy_model.h"
@@ -30,6 +31,11 @@ struct QuantizeArguments {
 };
 
 absl::Status Quantize(const QuantizeArguments& args) {
+  if (!args.name.empty() && !IsModelName(args.name)) {
+    return absl::InvalidArgumentError(
+        "--name: \"" + args.name +
+        "\": expected a name of letters, digits, \".\", \"_\" and \"-\"");
+  }
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(args.model));
   Model quantized = CopyModel(*model);
   if (args.embedding == "sign") {

@@ -70,8 +70,10 @@ std::shared_ptr<TrainArguments> AddArguments(CLI::App* command) {
   auto args = std::make_shared<TrainArguments>();
   args->options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   command->add_option("recipe", args->recipe, "Recipe file")->required();
-  command->add_option("--set", args->overrides, "Overrides of the recipe, key=value")
-      ->allow_extra_args();
+  command
+      ->add_option("--set", args->overrides,
+                   "An override of the recipe, key=value; any number of them")
+      ->allow_extra_args(false);
   command->add_option("--output,-o", args->options.output, "Directory of the run")->required();
   command->add_option("--threads", args->options.threads, "Threads")
       ->capture_default_str()

@@ -23,7 +23,8 @@ void PlaneFit::Take(int pass, const PlaneSums& sums) {
     scale_[0] = sums.sum / sums.count;
     levels_.limit = 3 * scale_[0];
     levels_.threshold[0] = scale_[0];
-    if (planes_ == 1) Set();
+    // The fit of two planes to equal magnitudes, too, of which least squares says nothing.
+    if (planes_ <= 2) Set();
     return;
   }
   if (planes_ == 3 && pass <= 2) {

@@ -158,6 +158,17 @@ TEST_P(PlanesTest, ThreadsChangeNothingAndZerosAreFine) {
   for (int64_t r = 0; r < 65; ++r) EXPECT_EQ(out[0][static_cast<size_t>(r * 130 + 40)], 0);
 }
 
+// As those of a network of signs are, with which one of several planes may start.
+TEST_P(PlanesTest, EqualMagnitudesAreKept) {
+  std::vector<float> values(65 * 130);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = i % 3 == 0 ? -0.37f : 0.37f;
+  std::vector<float> out(values.size());
+  std::vector<PlaneLevels<float>> levels(130);
+  const PlaneMatrix<float> matrix[] = {{values.data(), 65, out.data()}};
+  FitColumns<float>(GetParam(), matrix, 130, 1, &pool_, levels.data());
+  for (size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(out[i], values[i], 1e-5) << i;
+}
+
 INSTANTIATE_TEST_SUITE_P(Planes, PlanesTest, testing::Values(1, 2, 3));
 
 }  // namespace

@@ -22,7 +22,7 @@ Validation TrainingRun::Validate() {
 }
 
 // The loss is convex in the factor of the logits and close to a parabola in its logarithm: that
-// through three points has its lowest point where we need it.
+// through three points has its lowest point where we need it, or leads there from farther away.
 void TrainingRun::TuneTemperature() {
   double log_scale = 0;
   const auto loss = [&](double at) {
@@ -31,19 +31,25 @@ void TrainingRun::TuneTemperature() {
     return std::log(Validate().perplexity);
   };
   constexpr double kStep = 0.1;
-  const double middle = loss(0);
-  const double below = loss(-kStep);
-  const double above = loss(kStep);
-  const double curvature = below - 2 * middle + above;
-  double best = 0;
-  if (curvature > 0) {
-    best = std::clamp(kStep * (below - above) / (2 * curvature), -2 * kStep, 2 * kStep);
+  const double untuned = loss(0);
+  double at = 0, tuned = untuned;
+  for (bool farther = true; farther;) {
+    const double below = loss(at - kStep);
+    const double above = loss(at + kStep);
+    const double curvature = below - 2 * tuned + above;
+    if (!(curvature > 0)) break;
+    const double move =
+        std::clamp(kStep * (below - above) / (2 * curvature), -2 * kStep, 2 * kStep);
+    const double there = loss(at + move);
+    if (!(there < tuned)) break;
+    at += move;
+    tuned = there;
+    farther = std::abs(move) == 2 * kStep;
   }
-  const double tuned = loss(best);
-  if (!(tuned < middle)) loss(0);
+  if (log_scale != at) loss(at);
   if (!options_.quiet) {
     std::fprintf(stderr, "\ntemperature %.4f: valid ppl %.4f instead of %.4f\n",
-                 std::exp(-log_scale), std::exp(std::min(tuned, middle)), std::exp(middle));
+                 std::exp(-log_scale), std::exp(tuned), std::exp(untuned));
   }
 }
 
