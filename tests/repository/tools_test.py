@@ -25,6 +25,21 @@ repository = load("check_repository")
 report = load("report.py", "bench")
 
 
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+class RecipeKeysTest(unittest.TestCase):
+    def test_the_documentation_has_the_keys_that_the_trainer_knows(self):
+        setters = re.search(r"Setters\(Recipe\* r\) \{.*?\n\}\n", read("trainer/train/recipe.cc"), re.S).group()
+        known = set(re.findall(r'^      \{"([a-z0-9_.]+)",', setters, re.M))
+        rows = re.findall(r"^\| (`.*?) \|", read("docs/recipe-keys.md"), re.M)
+        documented = [key for row in rows for key in re.findall(r"`(.*?)`", row)]
+        self.assertGreater(len(known), 60)
+        self.assertEqual(sorted(documented), sorted(known))
+
+
 class CheckIncludesTest(unittest.TestCase):
     def errors(self, path, *lines, pragma=True):
         included = [line.split('"')[1] for line in lines if '"' in line]

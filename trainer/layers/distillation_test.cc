@@ -151,6 +151,48 @@ TEST(SampledDistillationTest, GradientsAreFiniteDifferencesForTwoTeachersAtATemp
   ExpectFiniteDifferences(pupil, {&first, &second}, 2, 40);
 }
 
+// What the recipes of the best networks switch on together: one table of planes for input and
+// output, a bias per word, a sample of the words, dropout of the projection's output. A network of
+// planes has the gradients of one of their values, and those are finite differences.
+TEST(SampledDistillationTest, TiedPlanesLearnAsTheirValues) {
+  ThreadPool pool(2);
+  DoubleBackend backend(&pool);
+  NetworkShape shape = kShape;
+  shape.softmax_samples = kSampleUnit;
+  for (const int planes : {2, 3}) {
+    ModelConfig config =
+        Planes(planes, TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat));
+    config.vocabulary_size = 2 * kSampleUnit + 300;
+    config.output_bias = true;
+    DoubleNetwork pupil(backend, config, shape);
+    ModelConfig of_teacher = Config("bllm", 9);
+    of_teacher.vocabulary_size = config.vocabulary_size;
+    DoubleNetwork teacher(backend, of_teacher, kShape);
+    config.embedding = MatrixKind::kFloat;
+    config.bit_planes = 1;
+    DoubleNetwork values(backend, config, shape);
+    Randomize(pupil, 0.4);
+    Randomize(values, 0.4);
+    Randomize(teacher, 0.6, 100);
+    teacher.Pack();
+    pupil.Pack();
+    auto& table = values.output().table();
+    for (double& w : table.value) w = pupil.output().table().levels[0].Value(w);
+
+    const Batch batch = SmallBatch(config.vocabulary_size);
+    const DropoutRates dropout{.input = 0.2, .words = 0.1, .projection = 0.3, .recurrent = 0.2};
+    const auto objective = [&](DoubleNetwork& network) {
+      return Objective(network, {&teacher}, 1, batch, dropout);
+    };
+    EXPECT_GT(trainer::ExpectFiniteDifferences(
+                  values, [&] { return objective(values); }, 40),
+              40);
+    EXPECT_NEAR(objective(pupil), objective(values), 1e-10);
+    for (size_t i = 0; i < table.gradient.size(); ++i)
+      ASSERT_NEAR(pupil.output().table().gradient[i], table.gradient[i], 1e-12) << i;
+  }
+}
+
 // H(p, q) at a temperature is that of the networks whose logits are divided by it; of several
 // teachers the mean of those of each.
 TEST(DistillationLossTest, IsThatOfDividedLogitsAndTheMeanOfTeachers) {
