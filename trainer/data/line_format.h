@@ -21,8 +21,6 @@ struct LineFormat {
   // Whether a blank line is a sentence of no words, whose </s> is predicted, as `bitlm-train eval`
   // has it; it is left out otherwise.
   bool blank_lines = false;
-
-  bool operator==(const LineFormat&) const = default;
 };
 
 // The sentence of a line; of a blank one, nothing. Errors: INVALID_ARGUMENT when there is no such

@@ -1,8 +1,8 @@
 #include "trainer/train/run_texts.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -11,19 +11,6 @@
 #include "trainer/data/corpus.h"
 
 namespace bitlm::trainer {
-namespace {
-
-// Whether `texts.valid` is not what every line of recipe.valid says, as `bitlm-train eval` reads
-// it.
-absl::StatusOr<bool> LeavesLinesOut(const Recipe& recipe, const RunTexts& texts) {
-  if (recipe.line_format.blank_lines) return false;
-  BITLM_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(recipe.valid));
-  auto lines = std::count(text.begin(), text.end(), '\n');
-  if (!text.empty() && text.back() != '\n') ++lines;
-  return static_cast<size_t>(lines) != texts.valid.size();
-}
-
-}  // namespace
 
 absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& directory) {
   const NormalizationKind normalization = recipe.model.normalization;
@@ -33,13 +20,21 @@ absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& d
   BITLM_ASSIGN_OR_RETURN(texts.synthetic,
                          ReadSentences(recipe.synthetic, normalization,
                                        {.blank_lines = recipe.line_format.blank_lines}));
+  bool as_it_stands = recipe.line_format.column == 0 && recipe.line_format.longest == 0;
   if (recipe.hold_out > 0) {
+    as_it_stands = false;
     // Sentences that depend on those before them stay together.
     texts.valid =
         HoldOut(recipe.hold_out, recipe.model.context == ContextKind::kDocument, &texts.train);
   } else {
+    LineFormat with_blank_lines = recipe.line_format;
+    with_blank_lines.blank_lines = true;
     BITLM_ASSIGN_OR_RETURN(texts.valid,
-                           ReadSentences({recipe.valid}, normalization, recipe.line_format));
+                           ReadSentences({recipe.valid}, normalization, with_blank_lines));
+    if (!recipe.line_format.blank_lines) {
+      const auto left_out = std::erase_if(texts.valid, [](const auto& s) { return s.empty(); });
+      as_it_stands = as_it_stands && left_out == 0;
+    }
   }
   if (texts.train.empty()) return absl::InvalidArgumentError("data.train: no sentence");
   if (texts.valid.empty()) {
@@ -47,10 +42,7 @@ absl::StatusOr<RunTexts> ReadRunTexts(const Recipe& recipe, const std::string& d
         absl::StrFormat("%s: no sentence", recipe.hold_out > 0 ? "data.hold_out" : "data.valid"));
   }
   texts.valid_path = recipe.valid;
-  if (recipe.hold_out == 0 && recipe.line_format.column == 0 && recipe.line_format.longest == 0) {
-    BITLM_ASSIGN_OR_RETURN(const bool shorter, LeavesLinesOut(recipe, texts));
-    if (!shorter) return texts;
-  }
+  if (as_it_stands) return texts;
   texts.valid_path = directory + "/valid.txt";
   std::string text;
   for (const auto& sentence : texts.valid) text += absl::StrJoin(sentence, " ") + "\n";

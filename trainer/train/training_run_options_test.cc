@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "engine/base/file.h"
+#include "engine/model/model.h"
 #include "engine/scoring/model_loading.h"
 #include "engine/scoring/perplexity.h"
 #include "trainer/train/training_run_testing.h"
@@ -163,6 +165,28 @@ INSTANTIATE_TEST_SUITE_P(Presets, ActivationQuantizationRunTest,
                          testing::Values("lstm", "belm", "bllm", "tied", "tied_binary",
                                          "bllm_fitted", "bllm_planes_2", "tied_binary_planes_3",
                                          "xnor-lstm"));
+
+// Logits of a network that has learned little are far too small: farther than one step of the
+// search for their factor goes, which is e^0.2.
+TEST_F(TrainingRunTest, ATunedTemperatureIsFoundFarAway) {
+  float weight[2];
+  double perplexity[2];
+  for (const bool tuned : {false, true}) {
+    const Recipe recipe =
+        MakeRecipe("lstm", std::string("optimizer = adam\nlearning_rate = 0.002\nepochs = 2\n") +
+                               (tuned ? "temperature = tuned\n" : ""));
+    auto run = TrainingRun::Create(recipe, Options(tuned ? "tuned" : "plain"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    const auto exported = (*run)->Export();
+    ASSERT_TRUE(exported.ok()) << exported.status();
+    const auto model = *ReadModel(*exported);
+    weight[tuned] = model->tensors.at("output_embedding.weight").f32()[0];
+    perplexity[tuned] = model->metadata.valid_perplexity;
+  }
+  EXPECT_GT(weight[true] / weight[false], std::exp(0.25));
+  EXPECT_LT(perplexity[true], perplexity[false]);
+}
 
 }  // namespace
 }  // namespace bitlm::trainer

@@ -37,14 +37,16 @@ void TrainingRun::TuneTemperature() {
     const double below = loss(at - kStep);
     const double above = loss(at + kStep);
     const double curvature = below - 2 * tuned + above;
-    if (!(curvature > 0)) break;
+    // Far from its lowest point the loss bends the other way: then as far as a step goes.
+    constexpr double kLongest = 2 * kStep;
     const double move =
-        std::clamp(kStep * (below - above) / (2 * curvature), -2 * kStep, 2 * kStep);
+        curvature > 0 ? std::clamp(kStep * (below - above) / (2 * curvature), -kLongest, kLongest)
+                      : std::copysign(kLongest, below - above);
     const double there = loss(at + move);
     if (!(there < tuned)) break;
     at += move;
     tuned = there;
-    farther = std::abs(move) == 2 * kStep;
+    farther = std::abs(move) == kLongest;
   }
   if (log_scale != at) loss(at);
   if (!options_.quiet) {
