@@ -27,10 +27,15 @@ struct TrainArguments {
   std::vector<std::string> overrides;
   TrainingOptions options;
   std::string precision = "auto";
+  std::string device = "cpu";
 };
 
 absl::StatusOr<std::unique_ptr<TrainingRun>> CreateRun(TrainArguments& args) {
-  if (args.precision == "auto") {
+  const bool cuda = args.device == "cuda";
+  if (cuda) args.options.make_device = &MakeCudaTrainer;
+  if (cuda && args.precision != "fp32") {
+    args.options.precision = Precision::kBfloat16;
+  } else if (args.precision == "auto") {
     args.options.precision = BestPrecision();
   } else {
     args.options.precision = args.precision == "bf16" ? Precision::kBfloat16 : Precision::kFloat32;
@@ -79,10 +84,18 @@ std::shared_ptr<TrainArguments> AddArguments(CLI::App* command) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   command
-      ->add_option("--precision", args->precision,
-                   "Of dense products: auto takes bf16 where the CPU has AMX or AVX-512 BF16")
+      ->add_option(
+          "--precision", args->precision,
+          "Of dense products: auto takes bf16 where the CPU has AMX or AVX-512 BF16, and on a "
+          "CUDA device")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
+  command
+      ->add_option("--device", args->device,
+                   "What takes the training steps; cuda: of float language models, in a build with "
+                   "BITLM_CUDA")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   command->add_flag("--quiet,-q", args->options.quiet, "No progress on standard error");
   return args;
 }

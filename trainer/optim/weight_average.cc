@@ -25,9 +25,13 @@ WeightAverage::WeightAverage(double decay, std::vector<Parameter<float>*> parame
   }
 }
 
-void WeightAverage::Update() {
+float WeightAverage::CountUpdate() {
   ++updates_;
-  const auto share = static_cast<float>(std::max(1 - decay_, 1.0 / static_cast<double>(updates_)));
+  return static_cast<float>(std::max(1 - decay_, 1.0 / static_cast<double>(updates_)));
+}
+
+void WeightAverage::Update() {
+  const float share = CountUpdate();
   for (size_t p = 0; p < parameters_.size(); ++p) {
     const int64_t size = parameters_[p]->size();
     pool_->ParallelFor(static_cast<size_t>((size + kPiece - 1) / kPiece), [&](size_t piece) {

@@ -19,6 +19,9 @@ class WeightAverage {
 
   // Takes the parameters' present values in.
   void Update();
+  // Counts an update that somebody else makes, average += share * (value - average), and returns
+  // its share.
+  float CountUpdate();
 
   // Exchanges the parameters' values with their averages; again, and they are back.
   void Exchange();

@@ -8,17 +8,17 @@
 namespace bitlm::trainer {
 
 // SplitMix64's finalizer (Steele, Lea, Flood 2014).
-inline uint64_t Mix64(uint64_t x) {
+constexpr uint64_t Mix64(uint64_t x) {
   x += 0x9e3779b97f4a7c15ull;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
   return x ^ (x >> 31);
 }
 
-inline uint64_t Combine(uint64_t a, uint64_t b) { return Mix64(a ^ Mix64(b)); }
+constexpr uint64_t Combine(uint64_t a, uint64_t b) { return Mix64(a ^ Mix64(b)); }
 
 // MurmurHash3's 32-bit finalizer: element `index` of the stream `key`; vectorizes.
-inline uint32_t Hash32(uint32_t key, uint32_t index) {
+constexpr uint32_t Hash32(uint32_t key, uint32_t index) {
   uint32_t h = index * 0x9e3779b9u + key;
   h ^= h >> 16;
   h *= 0x85ebca6bu;

@@ -157,6 +157,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"epochs", Number(&r->epochs, 1e-6, 1e6)},
       {"stop_epoch", Number(&r->stop_epoch, 0, 1e6)},
       {"validations_per_epoch", Integer(&r->validations_per_epoch, 1, 10000)},
+      {"epochs_per_validation", Integer(&r->epochs_per_validation, 1, 10000)},
       {"distillation.model", Files(&r->teacher_models)},
       {"pruning.embedding", Number(&r->pruning.embedding, 0, 0.9999)},
       {"pruning.recurrent", Number(&r->pruning.recurrent, 0, 0.9999)},

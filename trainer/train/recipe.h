@@ -82,9 +82,10 @@ struct Recipe {
   double epochs = 20;  // epochs: may be a fraction
   // stop_epoch: training ends there, as if stopped; schedules are those of all epochs. 0 = not.
   double stop_epoch = 0;
-  int validations_per_epoch = 1;  // validations_per_epoch
-  InitialValues initial;          // init.uniform, .forget_bias, .gamma_input,
-                                  // .gamma_output, .gain
+  // validations_per_epoch, epochs_per_validation: their quotient counts.
+  int validations_per_epoch = 1, epochs_per_validation = 1;
+  InitialValues initial;  // init.uniform, .forget_bias, .gamma_input,
+                          // .gamma_output, .gain
   // init.model: directory of a trained model to start from instead, see from_model.h.
   std::string initial_model;
   double initial_count_power = 0.5;  // init.count_power: of the words in its fit

@@ -75,6 +75,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     // From here on the directory is this run's, and a long fit is not done again.
     BITLM_RETURN_IF_ERROR(run->WriteState());
   }
+  BITLM_RETURN_IF_ERROR(run->MakeDevice());
   return run;
 }
 
@@ -152,6 +153,26 @@ void TrainingRun::Report() {
   shown_tokens_ = tokens_;
 }
 
+absl::StatusOr<double> TrainingRun::StepOnCpu(const Batch& batch, uint64_t dropout_key,
+                                              bool averages) {
+  network_.set_sampling(static_cast<double>(step_) <
+                        recipe_.sampled_part * static_cast<double>(total_steps_));
+  network_.set_hardness(Hardness());
+  network_.Pack(recipe_.dropout, dropout_key);
+  const double loss = network_.LossAndGradient(batch, recipe_.dropout, dropout_key,
+                                               task_.GradientScale(batch), &state_, Teach(batch));
+  if (!std::isfinite(loss)) {
+    return absl::InternalError(absl::StrFormat(
+        "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
+  }
+  pruning_.MaskGradients(&pool_);
+  constant_dimensions_.MaskGradients(&pool_);
+  BITLM_RETURN_IF_ERROR(optimizer_.Step(Rate()));
+  network_.embedding().ClearGradient();
+  if (averages) average_->Update();
+  return loss;
+}
+
 absl::StatusOr<TrainingEnd> TrainingRun::Train() {
   const int64_t segments = batcher_.segments();
   int64_t prepared_epoch = -1;
@@ -168,42 +189,30 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
     }
     const double started = Now();
     batcher_.Fill(step_ % segments, &batch);
-    const float scale = task_.GradientScale(batch);
     const uint64_t dropout_key = Combine(recipe_.seed, 7000000 + static_cast<uint64_t>(step_));
-    network_.set_sampling(static_cast<double>(step_) <
-                          recipe_.sampled_part * static_cast<double>(total_steps_));
-    network_.set_hardness(Hardness());
-    network_.Pack(recipe_.dropout, dropout_key);
-    const double loss =
-        network_.LossAndGradient(batch, recipe_.dropout, dropout_key, scale, &state_, Teach(batch));
-    if (!std::isfinite(loss)) {
-      return absl::InternalError(absl::StrFormat(
-          "step %d: the loss is not finite; lower learning_rate or clip_norm", step_));
-    }
-    pruning_.MaskGradients(&pool_);
-    constant_dimensions_.MaskGradients(&pool_);
-    BITLM_RETURN_IF_ERROR(
-        optimizer_.Step(LearningRate(recipe_.schedule, schedule_, step_, total_steps_)));
-    network_.embedding().ClearGradient();
-    if (average_ && average_trigger_.fired() &&
-        static_cast<double>(step_) >= recipe_.average_from * static_cast<double>(total_steps_)) {
-      average_->Update();
-    }
+    const bool averages =
+        average_ && average_trigger_.fired() &&
+        static_cast<double>(step_) >= recipe_.average_from * static_cast<double>(total_steps_);
+    BITLM_ASSIGN_OR_RETURN(const double loss, device_ ? StepOnDevice(batch, dropout_key, averages)
+                                                      : StepOnCpu(batch, dropout_key, averages));
     ++step_;
     tokens_ += batch.tokens;
     recent_loss_ += loss;
     recent_tokens_ += batch.scored;
     train_seconds_ += Now() - started;
     Report();
-    const int64_t per_epoch = recipe_.validations_per_epoch;
-    const bool validated =
-        step_ * per_epoch / segments != (step_ - 1) * per_epoch / segments || step_ == last_step_;
+    const auto validations = [&](int64_t step) {
+      return step * recipe_.validations_per_epoch / (segments * recipe_.epochs_per_validation);
+    };
+    const bool validated = validations(step_) != validations(step_ - 1) || step_ == last_step_;
     if (validated) BITLM_RETURN_IF_ERROR(ValidateAndLog());
     ++steps_here;
     if (options_.stop_after_steps > 0 && steps_here >= options_.stop_after_steps)
       return TrainingEnd::kStopped;
     const bool stop = options_.stop != nullptr && options_.stop->load();
-    if (validated || stop || Now() - saved_at >= recipe_.checkpoint_interval_s) {
+    // On a device an epoch may take less time than its checkpoint.
+    const bool saves = validated && (device_ == nullptr || step_ == last_step_);
+    if (saves || stop || Now() - saved_at >= recipe_.checkpoint_interval_s) {
       BITLM_RETURN_IF_ERROR(WriteState());
       saved_at = Now();
     }
@@ -243,6 +252,7 @@ std::vector<std::pair<std::string, std::span<float>>> TrainingRun::StateArrays()
 }
 
 absl::Status TrainingRun::WriteState() {
+  BITLM_RETURN_IF_ERROR(FetchFromDevice());
   CheckpointView view{
       .numbers = {{"step", static_cast<double>(step_)},
                   {"tokens", static_cast<double>(tokens_)},
@@ -322,6 +332,7 @@ absl::Status TrainingRun::DropLogAfterCheckpoint() {
 }
 
 absl::StatusOr<std::string> TrainingRun::Export() {
+  device_ = nullptr;  // The best weights are here, in a file.
   CheckpointView best{.numbers = {}, .arrays = WeightArrays(), .identity = Identity()};
   BITLM_RETURN_IF_ERROR(ReadCheckpoint(Path("best.bin"), &best));
   if (recipe_.tune_temperature) TuneTemperature();

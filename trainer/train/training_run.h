@@ -15,6 +15,7 @@
 #include "engine/base/thread_pool.h"
 #include "engine/model/model.h"
 #include "trainer/data/batcher.h"
+#include "trainer/device/device_trainer.h"
 #include "trainer/layers/network.h"
 #include "trainer/optim/average_trigger.h"
 #include "trainer/optim/constant_dimensions.h"
@@ -33,6 +34,9 @@ struct TrainingOptions {
   std::string output;  // Directory of the run: checkpoint, best weights, log.csv, recipe, models/.
   int threads = 1;
   Precision precision = Precision::kFloat32;
+  // The device that takes the training steps and validations, MakeCudaTrainer for example; null =
+  // the CPU does.
+  decltype(&MakeCudaTrainer) make_device = nullptr;
   bool quiet = false;          // No progress on stderr.
   bool existing_only = false;  // Refuse a directory without a run, and change nothing in it.
   int64_t stop_after_steps =
@@ -84,6 +88,17 @@ class TrainingRun {
   // The best weights of another run of the same network, latent values included.
   absl::Status TakeWeights(const std::string& directory);
   absl::Status MakeTeachers();
+  // Makes the device, if the options name one, and gives it what the run has begun with.
+  absl::Status MakeDevice();
+  // One step's loss; the parameters move.
+  absl::StatusOr<double> StepOnCpu(const Batch& batch, uint64_t dropout_key, bool averages);
+  absl::StatusOr<double> StepOnDevice(const Batch& batch, uint64_t dropout_key, bool averages);
+  // What the device has, for checkpoints, best weights and the end.
+  absl::Status FetchFromDevice();
+  absl::StatusOr<Validation> ValidateOnDevice();
+  float Rate() const {
+    return static_cast<float>(LearningRate(recipe_.schedule, schedule_, step_, total_steps_));
+  }
   // What the step with this batch learns from the teachers.
   Distillation<float> Teach(const Batch& batch);
   // For a self-normalized network with a bias per word: subtracts the mean log Z of data.valid from
@@ -126,6 +141,8 @@ class TrainingRun {
   std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.
   std::vector<Network<FastBackend>::State> teacher_states_;
   std::string teacher_digest_;
+  std::unique_ptr<DeviceTrainer> device_;  // Null = the CPU trains.
+  bool fetched_ = true;                    // The arrays here are the device's.
   ScheduleState schedule_;
   int64_t step_ = 0;         // Segments done, all epochs.
   int64_t total_steps_ = 0;  // Of the schedules.

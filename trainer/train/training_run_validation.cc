@@ -58,8 +58,10 @@ void TrainingRun::TuneTemperature() {
 absl::Status TrainingRun::ValidateAndLog() {
   const double rate = LearningRate(recipe_.schedule, schedule_, step_, total_steps_);
   // The weights that count, here and in best.bin, are the averages.
+  BITLM_RETURN_IF_ERROR(FetchFromDevice());
   if (Averaging()) average_->Exchange();
-  const Validation validation = Validate();
+  BITLM_ASSIGN_OR_RETURN(const Validation validation,
+                         device_ ? ValidateOnDevice() : absl::StatusOr<Validation>(Validate()));
   average_trigger_.Record(validation.measure());
   const double train_perplexity =
       recent_tokens_ > 0 ? std::exp(recent_loss_ / static_cast<double>(recent_tokens_)) : 0;

@@ -1,0 +1,32 @@
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "trainer/device/cuda_device.cuh"
+#include "trainer/device/device_network.h"
+
+namespace bitlm::trainer {
+namespace {
+
+template <typename Half>
+std::unique_ptr<DeviceTrainer> Make(const DeviceModel& model, const DeviceOptions& options,
+                                    std::string* error) {
+  auto device = std::make_unique<CudaDevice<Half>>();
+  *error = device->error();
+  if (!error->empty()) return nullptr;
+  auto network =
+      std::make_unique<DeviceNetwork<CudaDevice<Half>>>(std::move(device), model, options);
+  *error = network->error();
+  if (!error->empty()) return nullptr;
+  return network;
+}
+
+}  // namespace
+
+std::unique_ptr<DeviceTrainer> MakeCudaTrainer(const DeviceModel& model,
+                                               const DeviceOptions& options, std::string* error) {
+  return options.bfloat16 ? Make<__nv_bfloat16>(model, options, error)
+                          : Make<float>(model, options, error);
+}
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,140 @@
+// The parameters of a DeviceModel in a device's memory, one after the other, and their update.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "trainer/device/device_trainer.h"
+#include "trainer/device/functors.h"
+
+namespace bitlm::trainer {
+
+template <typename Device>
+class DeviceParameters {
+ public:
+  using Half = typename Device::Half;
+
+  struct Matrix {
+    int64_t rows = 0, cols = 0;
+    int64_t offset = 0;
+    bool sparse = false;  // Only touched rows have gradients.
+
+    int64_t size() const { return rows * cols; }
+  };
+
+  DeviceParameters(const Device& device, const DeviceOptions& options, std::vector<Matrix> matrices)
+      : device_(device), options_(options), matrices_(std::move(matrices)) {
+    constexpr int64_t kAlign = 64;  // Values; what products like.
+    for (Matrix& matrix : matrices_) {
+      matrix.offset = total_;
+      total_ += (matrix.size() + kAlign - 1) / kAlign * kAlign;
+    }
+    values_ = device.template Make<float>(total_);
+    gradients_ = device.template Make<float>(total_);
+    operands_ = device.template Make<Half>(total_);
+    if (options.optimizer.kind == OptimizerKind::kAdam) {
+      first_ = device.template Make<float>(total_);
+      second_ = device.template Make<float>(total_);
+    }
+    if (options.averages) averages_ = device.template Make<float>(total_);
+    partial_norms_ = device.template Make<double>(Pieces());
+    squared_norm_ = device.template Make<double>(1);
+  }
+
+  size_t count() const { return matrices_.size(); }
+  const Matrix& matrix(size_t parameter) const { return matrices_[parameter]; }
+
+  float* At(DeviceArray array, size_t parameter) {
+    return Base(array) + matrices_[parameter].offset;
+  }
+  float* gradient(size_t parameter) { return At(DeviceArray::kGradient, parameter); }
+  Half* operand(size_t parameter) { return operands_.data() + matrices_[parameter].offset; }
+
+  // The operand of a matrix from values or averages, with DropConnect.
+  void Pack(size_t parameter, DeviceArray array, const DeviceMask& mask = {}) {
+    const Matrix& m = matrices_[parameter];
+    device_.Each(
+        m.size(),
+        CastMatrix<Half>{
+            .from = At(array, parameter), .to = operand(parameter), .cols = m.cols, .mask = mask});
+  }
+
+  // Of all gradients, on the device, as of the last Update.
+  const double* squared_norm() { return squared_norm_.data(); }
+
+  // `touched`: rows of the sparse parameter.
+  void Update(const DeviceStep& step, const uint8_t* touched) {
+    device_.EachRow(Pieces(), SumPiece<float, true>{.values = gradients_.data(),
+                                                    .count = total_,
+                                                    .size = kPiece,
+                                                    .sums = partial_norms_.data()});
+    device_.EachRow(1, SumPiece<double, false>{.values = partial_norms_.data(),
+                                               .count = Pieces(),
+                                               .size = Pieces(),
+                                               .sums = squared_norm_.data()});
+    const OptimizerOptions& o = options_.optimizer;
+    const bool adam = o.kind == OptimizerKind::kAdam;
+    const auto number = static_cast<double>(step.number);
+    const auto corrected1 = static_cast<float>(1.0 - std::pow(o.beta1, number));
+    const auto corrected2 = static_cast<float>(1.0 / (1.0 - std::pow(o.beta2, number)));
+    for (size_t parameter = 0; parameter < count(); ++parameter) {
+      const Matrix& m = matrices_[parameter];
+      const bool decays = m.rows > 1;
+      const auto of = [&](DeviceArray array) { return At(array, parameter); };
+      device_.Each(
+          m.size(),
+          UpdateParameter{
+              .adam = adam,
+              .rate = adam ? step.learning_rate / corrected1 : step.learning_rate,
+              .decay =
+                  decays ? 1.0f - step.learning_rate * static_cast<float>(o.weight_decay) : 1.0f,
+              .l2 = decays ? static_cast<float>(o.l2) : 0.0f,
+              .beta1 = static_cast<float>(o.beta1),
+              .beta2 = static_cast<float>(o.beta2),
+              .epsilon = static_cast<float>(o.epsilon),
+              .second_correction = corrected2,
+              .clip_norm = o.clip_norm,
+              .squared_norm = squared_norm_.data(),
+              .cols = m.cols,
+              .touched = m.sparse ? touched : nullptr,
+              .average_share = step.average_share,
+              .gradient = of(DeviceArray::kGradient),
+              .value = of(DeviceArray::kValue),
+              .first = adam ? of(DeviceArray::kFirstMoment) : nullptr,
+              .second = adam ? of(DeviceArray::kSecondMoment) : nullptr,
+              .average = options_.averages ? of(DeviceArray::kAverage) : nullptr});
+    }
+  }
+
+ private:
+  static constexpr int64_t kPiece = 1 << 15;
+
+  int64_t Pieces() const { return (total_ + kPiece - 1) / kPiece; }
+  float* Base(DeviceArray array) {
+    switch (array) {
+      case DeviceArray::kValue:
+        return values_.data();
+      case DeviceArray::kGradient:
+        return gradients_.data();
+      case DeviceArray::kFirstMoment:
+        return first_.data();
+      case DeviceArray::kSecondMoment:
+        return second_.data();
+      case DeviceArray::kAverage:
+        break;
+    }
+    return averages_.data();
+  }
+
+  const Device& device_;
+  DeviceOptions options_;
+  std::vector<Matrix> matrices_;
+  int64_t total_ = 0;
+  typename Device::template Buffer<float> values_, gradients_, first_, second_, averages_;
+  typename Device::template Buffer<Half> operands_;
+  typename Device::template Buffer<double> partial_norms_, squared_norm_;
+};
+
+}  // namespace bitlm::trainer

@@ -1,0 +1,96 @@
+// Runs whose steps a device takes: HostDevice, the CUDA device's stand-in.
+
+#include <memory>
+#include <string>
+
+#include "trainer/device/device_network.h"
+#include "trainer/device/host_device.h"
+#include "trainer/train/training_run_testing.h"
+
+namespace bitlm::trainer {
+namespace {
+
+std::unique_ptr<DeviceTrainer> MakeHostTrainer(const DeviceModel& model,
+                                               const DeviceOptions& options, std::string* error) {
+  error->clear();
+  return std::make_unique<DeviceNetwork<HostDevice>>(std::make_unique<HostDevice>(), model,
+                                                     options);
+}
+
+std::unique_ptr<DeviceTrainer> MakeNone(const DeviceModel& /*model*/,
+                                        const DeviceOptions& /*options*/, std::string* error) {
+  *error = "there is none";
+  return nullptr;
+}
+
+class TrainingRunDeviceTest : public TrainingRunTest {
+ protected:
+  TrainingOptions OnHost(const std::string& output) {
+    TrainingOptions options = Options(output);
+    options.precision = Precision::kFloat32;
+    options.make_device = &MakeHostTrainer;
+    return options;
+  }
+};
+
+const char* const kKeys =
+    "optimizer = adam\nlearning_rate = 0.01\naverage.decay = 0.9\naverage.from = 0.3\n"
+    "dropout.recurrent = 0.2\ndropout.words = 0.1\ndropout.variational = true\n";
+
+TEST_F(TrainingRunDeviceTest, LearnsWhatTheCpuLearns) {
+  for (const char* model : {"tied", "lstm"}) {
+    SCOPED_TRACE(model);
+    const Recipe recipe = MakeRecipe(model, kKeys);
+    const auto train = [&](TrainingOptions options) {
+      options.precision = Precision::kFloat32;
+      auto run = TrainingRun::Create(recipe, options);
+      ASSERT_TRUE(run.ok()) << run.status();
+      ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+      ASSERT_TRUE((*run)->Export().ok());
+    };
+    const std::string cpu = std::string(model) + "_cpu", device = std::string(model) + "_device";
+    train(Options(cpu));
+    train(OnHost(device));
+    const double expected = LeastLogged(directory_ + "/" + cpu + "/log.csv");
+    EXPECT_NEAR(LeastLogged(directory_ + "/" + device + "/log.csv"), expected, expected * 1e-3);
+    EXPECT_LT(expected, 15);  // Of 22 words.
+  }
+}
+
+TEST_F(TrainingRunDeviceTest, GoesOnAfterAKillAsIfNothingHadHappened) {
+  const Recipe recipe = MakeRecipe("tied", kKeys);
+  auto run = TrainingRun::Create(recipe, OnHost("whole"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
+    TrainingOptions options = OnHost("parts");
+    options.stop_after_steps = 7;
+    auto part = TrainingRun::Create(recipe, options);
+    ASSERT_TRUE(part.ok()) << part.status();
+    end = *(*part)->Train();
+  }
+  EXPECT_EQ(CheckpointArrays("whole"), CheckpointArrays("parts"));
+  EXPECT_EQ(LogWithoutTimes("whole"), LogWithoutTimes("parts"));
+}
+
+TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
+  const auto error = [&](const Recipe& recipe, TrainingOptions options) {
+    return std::string(TrainingRun::Create(recipe, options).status().message());
+  };
+  EXPECT_THAT(error(MakeRecipe("bllm"), OnHost("binary")), testing::HasSubstr("model.embedding"));
+  TrainingOptions none = OnHost("none");
+  none.make_device = &MakeNone;
+  EXPECT_THAT(error(MakeRecipe("lstm"), none), testing::HasSubstr("there is none"));
+}
+
+TEST_F(TrainingRunDeviceTest, ValidatesAfterSoManyEpochs) {
+  const Recipe recipe = MakeRecipe("lstm", "epochs = 7\nepochs_per_validation = 3\n");
+  auto run = TrainingRun::Create(recipe, OnHost("run"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  const std::string log = *ReadFile(directory_ + "/run/log.csv");
+  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1 + 3);  // After 3, 6 and 7.
+}
+
+}  // namespace
+}  // namespace bitlm::trainer
