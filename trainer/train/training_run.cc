@@ -58,6 +58,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   BITLM_ASSIGN_OR_RETURN(run->constant_dimensions_,
                          ConstantDimensions::Create(recipe.constant_dimensions, &run->network_));
   if (options.existing_only) return run;
+  BITLM_RETURN_IF_ERROR(run->MakeDevice());
   BITLM_RETURN_IF_ERROR(run->MakeTeachers());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
@@ -75,7 +76,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     // From here on the directory is this run's, and a long fit is not done again.
     BITLM_RETURN_IF_ERROR(run->WriteState());
   }
-  BITLM_RETURN_IF_ERROR(run->MakeDevice());
+  BITLM_RETURN_IF_ERROR(run->SendToDevice());
   return run;
 }
 

@@ -88,8 +88,9 @@ class TrainingRun {
   // The best weights of another run of the same network, latent values included.
   absl::Status TakeWeights(const std::string& directory);
   absl::Status MakeTeachers();
-  // Makes the device, if the options name one, and gives it what the run has begun with.
+  // Makes the device, if the options name one; later gives it what the run begins with.
   absl::Status MakeDevice();
+  absl::Status SendToDevice();
   // One step's loss; the parameters move.
   absl::StatusOr<double> StepOnCpu(const Batch& batch, uint64_t dropout_key, bool averages);
   absl::StatusOr<double> StepOnDevice(const Batch& batch, uint64_t dropout_key, bool averages);

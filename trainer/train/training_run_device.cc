@@ -40,6 +40,11 @@ absl::Status TrainingRun::MakeDevice() {
                                   .bfloat16 = Bfloat16()},
                                  &error);
   if (device_ == nullptr) return absl::FailedPreconditionError("--device: " + error);
+  return absl::OkStatus();
+}
+
+absl::Status TrainingRun::SendToDevice() {
+  if (device_ == nullptr) return absl::OkStatus();
   const auto parameters = network_.Parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     const auto set = [&](DeviceArray array, const AlignedBuffer<float>& from) {

@@ -81,6 +81,8 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
   TrainingOptions none = OnHost("none");
   none.make_device = &MakeNone;
   EXPECT_THAT(error(MakeRecipe("lstm"), none), testing::HasSubstr("there is none"));
+  // Nothing was begun: the CPU may do so.
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/none/checkpoint.bin"));
 }
 
 TEST_F(TrainingRunDeviceTest, ValidatesAfterSoManyEpochs) {
