@@ -92,7 +92,7 @@ std::shared_ptr<TrainArguments> AddArguments(CLI::App* command) {
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}));
   command
       ->add_option("--device", args->device,
-                   "What takes the training steps; cuda: of float language models, in a build with "
+                   "What takes the training steps; cuda: of language models, in a build with "
                    "BITLM_CUDA")
       ->capture_default_str()
       ->check(CLI::IsMember({"cpu", "cuda"}));

@@ -123,12 +123,12 @@ class CudaDevice {
   void Multiply(const DeviceProduct<Half>& p) const {
     if (!error_.empty()) return;
     constexpr bool kFloat = std::is_same_v<Half, float>;
-    const float one = 1, beta = p.accumulate ? 1 : 0;
+    const float beta = p.accumulate ? 1 : 0;
     const auto type = kFloat ? CUDA_R_32F : CUDA_R_16BF;
     const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
     Check(cublasGemmEx(cublas_, operation(p.transpose_b), operation(p.transpose_a),
-                       static_cast<int>(p.n), static_cast<int>(p.m), static_cast<int>(p.k), &one,
-                       p.b, type, static_cast<int>(p.b_stride), p.a, type,
+                       static_cast<int>(p.n), static_cast<int>(p.m), static_cast<int>(p.k),
+                       &p.scale, p.b, type, static_cast<int>(p.b_stride), p.a, type,
                        static_cast<int>(p.a_stride), &beta, p.c, CUDA_R_32F,
                        static_cast<int>(p.c_stride), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
           "cublasGemmEx");

@@ -11,7 +11,7 @@ namespace {
 template <typename Half>
 std::unique_ptr<DeviceTrainer> Make(const DeviceModel& model, const DeviceOptions& options,
                                     std::string* error) {
-  auto device = std::make_unique<CudaDevice<Half>>();
+  auto device = std::make_shared<const CudaDevice<Half>>();
   *error = device->error();
   if (!error->empty()) return nullptr;
   auto network =

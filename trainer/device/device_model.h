@@ -1,4 +1,4 @@
-// Which networks a DeviceTrainer trains.
+// A network as a DeviceTrainer has it.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -51,7 +51,23 @@ std::vector<Case> Cases() {
           {"tied", Tied(1), {}, {}},
           {"tied, dropout", Tied(1), every, {}},
           {"tied, penalties", Tied(1), {}, {.activation = 2, .temporal = 1}},
-          {"tied, three layers, all of it", Tied(3), every, {.activation = 2, .temporal = 1}}};
+          {"tied, three layers, all of it", Tied(3), every, {.activation = 2, .temporal = 1}},
+          {"belm", SmallConfig("belm"), {}, {}},
+          {"bllm", SmallConfig("bllm"), {}, {}},
+          {"bllm, two layers, all of it",
+           SmallConfig("bllm", 2),
+           every,
+           {.activation = 2, .temporal = 1}},
+          {"bllm-no-i", SmallConfig("bllm-no-i"), every, {}},
+          {"bllm-no-o", SmallConfig("bllm-no-o"), standard, {}},
+          {"tied, binary",
+           TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary),
+           every,
+           {}},
+          {"tied, binary table",
+           TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat),
+           standard,
+           {}}};
 }
 
 enum class Where { kHost, kCuda, kCudaBfloat16 };
@@ -59,7 +75,7 @@ enum class Where { kHost, kCuda, kCudaBfloat16 };
 std::unique_ptr<DeviceTrainer> MakeTrainer(Where where, const DeviceModel& model,
                                            DeviceOptions options) {
   if (where == Where::kHost)
-    return std::make_unique<DeviceNetwork<HostDevice>>(std::make_unique<HostDevice>(), model,
+    return std::make_unique<DeviceNetwork<HostDevice>>(std::make_shared<HostDevice>(), model,
                                                        options);
   options.bfloat16 = where == Where::kCudaBfloat16;
   std::string error;
@@ -153,12 +169,62 @@ TEST_P(DeviceNetworkTest, LossGradientsAndStateAreTheNetworks) {
   }
 }
 
+TEST_P(DeviceNetworkTest, LearnsFromTeachers) {
+  ThreadPool pool(1);
+  FastBackend backend(Precision::kFloat32, &pool);
+  const Batch batch = SmallBatch(11);
+  const std::vector<ModelConfig> of_teachers{Tied(2), SmallConfig("bllm")};
+  for (const float temperature : {1.0f, 2.5f}) {
+    SCOPED_TRACE(temperature);
+    const ModelConfig config = SmallConfig("bllm");
+    FloatNetwork network(backend, config, kShape);
+    Randomize(network, 0.4);
+    FloatNetwork::State state = SomeState(network);
+    const auto device = MakeTrainer(GetParam(), DeviceModelOf(config, kShape).value(),
+                                    {.dropout = {},
+                                     .regularization = {},
+                                     .optimizer = {},
+                                     .distillation_weight = 0.7,
+                                     .distillation_temperature = static_cast<double>(temperature)});
+    Send(network, state, device.get());
+    std::vector<std::unique_ptr<FloatNetwork>> teachers;
+    std::vector<FloatNetwork::State> states;
+    std::vector<DeviceTrainer*> of_device;
+    for (const ModelConfig& of : of_teachers) {
+      teachers.push_back(std::make_unique<FloatNetwork>(backend, of, kShape));
+      Randomize(*teachers.back(), 0.5, 100 * teachers.size());
+      teachers.back()->Pack();
+      states.push_back(SomeState(*teachers.back()));
+      of_device.push_back(device->AddTeacher(DeviceModelOf(of, kShape).value()));
+      Send(*teachers.back(), states.back(), of_device.back());
+    }
+    network.Pack();
+    for (int step = 0; step < 2; ++step) {  // The second with the states that the first has left.
+      Distillation<float> from{.teachers = {}, .weight = 0.7f, .temperature = temperature};
+      for (size_t i = 0; i < teachers.size(); ++i)
+        from.teachers.push_back(teachers[i]->Teach(batch, &states[i]));
+      network.LossAndGradient(batch, {}, 0, 0.5f, &state, from);
+      device->Step({.batch = &batch, .gradient_scale = 0.5f});
+      const auto parameters = network.Parameters();
+      for (size_t i = 0; i < parameters.size(); ++i) {
+        std::vector<float> gradient(parameters[i]->value.size());
+        device->Get(DeviceArray::kGradient, i, gradient);
+        EXPECT_LT(Difference(parameters[i]->gradient.span(), gradient), Tolerance())
+            << parameters[i]->name;
+      }
+      network.embedding().ClearGradient();
+    }
+    EXPECT_EQ(device->error(), "");
+  }
+}
+
 TEST_P(DeviceNetworkTest, TrainsAsOptimizerAndAverageDo) {
   ThreadPool pool(1);
   FastBackend backend(Precision::kFloat32, &pool);
   OptimizerOptions sgd;
   sgd.clip_norm = 0.5;
   sgd.weight_decay = 0.1;
+  sgd.latent_lr_scale = 0.5;
   OptimizerOptions adam = sgd;
   adam.kind = OptimizerKind::kAdam;
   adam.clip_norm = 0.3;
@@ -242,7 +308,8 @@ TEST(DeviceModelTest, NamesWhatADeviceDoesNotTrain) {
   const auto error = [](const ModelConfig& config, const NetworkShape& shape) {
     return std::string(DeviceModelOf(config, shape).status().message());
   };
-  EXPECT_EQ(error(SmallConfig("bllm"), kShape).substr(0, 15), "model.embedding");
+  EXPECT_EQ(error(Planes(2, SmallConfig("bllm")), kShape).substr(0, 13), "binary.scales");
+  EXPECT_EQ(error(PerMatrixConfig(ActivationKind::kReal), kShape).substr(0, 11), "model.scale");
   EXPECT_EQ(error(SmallConfig("lstm"), {.softmax_samples = 1024}).substr(0, 15), "softmax.samples");
   EXPECT_EQ(error(NormConfig("lstm", NormKind::kLayer), kShape).substr(0, 10), "model.norm");
   EXPECT_TRUE(DeviceModelOf(SmallConfig("lstm", 2), kShape).ok());

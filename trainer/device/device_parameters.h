@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "trainer/device/device_layout.h"
 #include "trainer/device/device_trainer.h"
 #include "trainer/device/functors.h"
+#include "trainer/device/update_functor.h"
 
 namespace bitlm::trainer {
 
@@ -16,24 +18,19 @@ class DeviceParameters {
  public:
   using Half = typename Device::Half;
 
-  struct Matrix {
-    int64_t rows = 0, cols = 0;
-    int64_t offset = 0;
-    bool sparse = false;  // Only touched rows have gradients.
-
-    int64_t size() const { return rows * cols; }
-  };
-
-  DeviceParameters(const Device& device, const DeviceOptions& options, std::vector<Matrix> matrices)
+  // `trains` = Update will be called.
+  DeviceParameters(const Device& device, const DeviceOptions& options,
+                   std::vector<DeviceParameter> matrices, bool trains)
       : device_(device), options_(options), matrices_(std::move(matrices)) {
     constexpr int64_t kAlign = 64;  // Values; what products like.
-    for (Matrix& matrix : matrices_) {
+    for (DeviceParameter& matrix : matrices_) {
       matrix.offset = total_;
       total_ += (matrix.size() + kAlign - 1) / kAlign * kAlign;
     }
     values_ = device.template Make<float>(total_);
-    gradients_ = device.template Make<float>(total_);
     operands_ = device.template Make<Half>(total_);
+    if (!trains) return;
+    gradients_ = device.template Make<float>(total_);
     if (options.optimizer.kind == OptimizerKind::kAdam) {
       first_ = device.template Make<float>(total_);
       second_ = device.template Make<float>(total_);
@@ -44,7 +41,7 @@ class DeviceParameters {
   }
 
   size_t count() const { return matrices_.size(); }
-  const Matrix& matrix(size_t parameter) const { return matrices_[parameter]; }
+  const DeviceParameter& matrix(size_t parameter) const { return matrices_[parameter]; }
 
   float* At(DeviceArray array, size_t parameter) {
     return Base(array) + matrices_[parameter].offset;
@@ -54,11 +51,12 @@ class DeviceParameters {
 
   // The operand of a matrix from values or averages, with DropConnect.
   void Pack(size_t parameter, DeviceArray array, const DeviceMask& mask = {}) {
-    const Matrix& m = matrices_[parameter];
-    device_.Each(
-        m.size(),
-        CastMatrix<Half>{
-            .from = At(array, parameter), .to = operand(parameter), .cols = m.cols, .mask = mask});
+    const DeviceParameter& m = matrices_[parameter];
+    device_.Each(m.size(), CastMatrix<Half>{.from = At(array, parameter),
+                                            .to = operand(parameter),
+                                            .cols = m.cols,
+                                            .signs = m.alpha > 0,
+                                            .mask = mask});
   }
 
   // Of all gradients, on the device, as of the last Update.
@@ -80,31 +78,33 @@ class DeviceParameters {
     const auto corrected1 = static_cast<float>(1.0 - std::pow(o.beta1, number));
     const auto corrected2 = static_cast<float>(1.0 / (1.0 - std::pow(o.beta2, number)));
     for (size_t parameter = 0; parameter < count(); ++parameter) {
-      const Matrix& m = matrices_[parameter];
-      const bool decays = m.rows > 1;
+      const DeviceParameter& m = matrices_[parameter];
+      const bool latent = m.alpha > 0;
+      const bool decays = !latent && m.rows > 1;
+      const float rate =
+          step.learning_rate * (latent ? static_cast<float>(o.latent_lr_scale) : 1.0f);
       const auto of = [&](DeviceArray array) { return At(array, parameter); };
       device_.Each(
           m.size(),
-          UpdateParameter{
-              .adam = adam,
-              .rate = adam ? step.learning_rate / corrected1 : step.learning_rate,
-              .decay =
-                  decays ? 1.0f - step.learning_rate * static_cast<float>(o.weight_decay) : 1.0f,
-              .l2 = decays ? static_cast<float>(o.l2) : 0.0f,
-              .beta1 = static_cast<float>(o.beta1),
-              .beta2 = static_cast<float>(o.beta2),
-              .epsilon = static_cast<float>(o.epsilon),
-              .second_correction = corrected2,
-              .clip_norm = o.clip_norm,
-              .squared_norm = squared_norm_.data(),
-              .cols = m.cols,
-              .touched = m.sparse ? touched : nullptr,
-              .average_share = step.average_share,
-              .gradient = of(DeviceArray::kGradient),
-              .value = of(DeviceArray::kValue),
-              .first = adam ? of(DeviceArray::kFirstMoment) : nullptr,
-              .second = adam ? of(DeviceArray::kSecondMoment) : nullptr,
-              .average = options_.averages ? of(DeviceArray::kAverage) : nullptr});
+          UpdateParameter{.adam = adam,
+                          .rate = adam ? rate / corrected1 : rate,
+                          .decay = decays ? 1.0f - rate * static_cast<float>(o.weight_decay) : 1.0f,
+                          .l2 = decays ? static_cast<float>(o.l2) : 0.0f,
+                          .limit = m.alpha,
+                          .beta1 = static_cast<float>(o.beta1),
+                          .beta2 = static_cast<float>(o.beta2),
+                          .epsilon = static_cast<float>(o.epsilon),
+                          .second_correction = corrected2,
+                          .clip_norm = o.clip_norm,
+                          .squared_norm = squared_norm_.data(),
+                          .cols = m.cols,
+                          .touched = m.sparse ? touched : nullptr,
+                          .average_share = step.average_share,
+                          .gradient = of(DeviceArray::kGradient),
+                          .value = of(DeviceArray::kValue),
+                          .first = adam ? of(DeviceArray::kFirstMoment) : nullptr,
+                          .second = adam ? of(DeviceArray::kSecondMoment) : nullptr,
+                          .average = options_.averages ? of(DeviceArray::kAverage) : nullptr});
     }
   }
 
@@ -130,7 +130,7 @@ class DeviceParameters {
 
   const Device& device_;
   DeviceOptions options_;
-  std::vector<Matrix> matrices_;
+  std::vector<DeviceParameter> matrices_;
   int64_t total_ = 0;
   typename Device::template Buffer<float> values_, gradients_, first_, second_, averages_;
   typename Device::template Buffer<Half> operands_;

@@ -1,4 +1,4 @@
-// DeviceTrainer: the training step of a float network, whole, on a device that has its own memory.
+// DeviceTrainer: the training step of a network, whole, on a device that has its own memory.
 //
 // Network and Optimizer are the specification: a device's step has the gradients, up to the
 // rounding of its products, and the updates of theirs, with the same dropout masks. The device
@@ -18,14 +18,22 @@
 
 namespace bitlm::trainer {
 
-// A network of float matrices without norms: embedding (tied to the output table or not) ->
+// What a matrix of a network is: float, or signs with learned scales ([LCY18] Algorithms 1 and 2).
+enum class DeviceMatrix { kNone, kFloat, kBinary };
+
+// A network without norms: embedding (tied to the output table or not) -> [input projection] ->
 // LSTM layers -> [output projection] -> softmax over all words.
 struct DeviceModel {
   int64_t vocabulary = 0, embedding = 0, hidden = 0;
   int layers = 1;
   bool tied = false;
-  bool output_projection = false;
+  DeviceMatrix embedding_table = DeviceMatrix::kFloat;  // Of a tied network the output's.
+  DeviceMatrix input_projection = DeviceMatrix::kNone;
+  DeviceMatrix recurrent = DeviceMatrix::kFloat;
+  DeviceMatrix output_projection = DeviceMatrix::kNone;
+  DeviceMatrix output_table = DeviceMatrix::kFloat;
   bool output_bias = false;
+  float alpha = 0;                 // Of all binary matrices.
   int64_t streams = 0, steps = 0;  // B and T of every batch.
 };
 
@@ -33,8 +41,9 @@ struct DeviceOptions {
   DropoutRates dropout;
   ActivationRegularization regularization;
   OptimizerOptions optimizer;
-  bool averages = false;  // Keeps averages of the weights.
-  bool bfloat16 = true;   // Operands of products; float32 otherwise.
+  double distillation_weight = 0, distillation_temperature = 1;  // soft_targets.h
+  bool averages = false;                                         // Keeps averages of the weights.
+  bool bfloat16 = true;  // Operands of products; float32 otherwise.
 };
 
 // Arrays that a device has of every parameter.
@@ -67,6 +76,11 @@ class DeviceTrainer {
   // h and c of a layer, [B, H] each, that the next Step begins with.
   virtual void SetState(int layer, std::span<const float> h, std::span<const float> c) = 0;
   virtual void GetState(int layer, std::span<float> h, std::span<float> c) = 0;
+
+  // Another network for the same batches, whose next words this one learns with the options' weight
+  // and temperature. What it needs are values and a state: set them before the first Step. It lives
+  // as long as this.
+  virtual DeviceTrainer* AddTeacher(const DeviceModel& model) = 0;
 
   // Forward, backward, clipping, update.
   virtual DeviceLoss Step(const DeviceStep& step) = 0;

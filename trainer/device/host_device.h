@@ -14,8 +14,8 @@
 
 namespace bitlm::trainer {
 
-// C [m, n] (+)= A B; A [m, k] or with transpose_a [k, m], B [k, n] or with transpose_b [n, k]; all
-// row-major with strides in values.
+// C [m, n] (+)= scale * A B; A [m, k] or with transpose_a [k, m], B [k, n] or with transpose_b [n,
+// k]; all row-major with strides in values.
 template <typename Half>
 struct DeviceProduct {
   int64_t m, n, k;
@@ -28,6 +28,7 @@ struct DeviceProduct {
   float* c;
   int64_t c_stride;
   bool accumulate;
+  float scale = 1;
 };
 
 class HostDevice {
@@ -64,13 +65,14 @@ class HostDevice {
   void Multiply(const DeviceProduct<float>& p) const {
     for (int64_t r = 0; r < p.m; ++r) {
       for (int64_t c = 0; c < p.n; ++c) {
-        double sum = p.accumulate ? static_cast<double>(p.c[r * p.c_stride + c]) : 0.0;
+        double sum = 0;
         for (int64_t i = 0; i < p.k; ++i) {
           const float a = p.transpose_a ? p.a[i * p.a_stride + r] : p.a[r * p.a_stride + i];
           const float b = p.transpose_b ? p.b[c * p.b_stride + i] : p.b[i * p.b_stride + c];
           sum += static_cast<double>(a) * static_cast<double>(b);
         }
-        p.c[r * p.c_stride + c] = static_cast<float>(sum);
+        float& to = p.c[r * p.c_stride + c];
+        to = static_cast<float>(sum * static_cast<double>(p.scale)) + (p.accumulate ? to : 0.0f);
       }
     }
   }

@@ -143,7 +143,8 @@ class TrainingRun {
   std::vector<Network<FastBackend>::State> teacher_states_;
   std::string teacher_digest_;
   std::unique_ptr<DeviceTrainer> device_;  // Null = the CPU trains.
-  bool fetched_ = true;                    // The arrays here are the device's.
+  std::vector<DeviceTrainer*> device_teachers_;
+  bool fetched_ = true;  // The arrays here are the device's.
   ScheduleState schedule_;
   int64_t step_ = 0;         // Segments done, all epochs.
   int64_t total_steps_ = 0;  // Of the schedules.

@@ -16,12 +16,23 @@ namespace {
 // INVALID_ARGUMENT naming a key of the recipe that has no meaning on a device.
 absl::Status CheckOnDevice(const Recipe& recipe) {
   for (const auto& [set, key] :
-       {std::pair(!recipe.teacher_models.empty(), "distillation.model"),
+       {std::pair(!recipe.optimizer.clip_latent, "clip_latent"),
+        std::pair(recipe.activation_quantization, "activation_quantization"),
         std::pair(recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0, "pruning"),
         std::pair(recipe.constant_dimensions > 0, "self_normalization.dimensions")}) {
     if (set) return absl::InvalidArgumentError(absl::StrFormat("%s: not on a device", key));
   }
   return absl::OkStatus();
+}
+
+void SetStates(const Network<FastBackend>::State& state, DeviceTrainer* device) {
+  for (size_t layer = 0; layer < state.size(); ++layer)
+    device->SetState(static_cast<int>(layer), state[layer].h.span(), state[layer].c.span());
+}
+
+void GetStates(DeviceTrainer* device, Network<FastBackend>::State* state) {
+  for (size_t layer = 0; layer < state->size(); ++layer)
+    device->GetState(static_cast<int>(layer), (*state)[layer].h.span(), (*state)[layer].c.span());
 }
 
 }  // namespace
@@ -36,6 +47,8 @@ absl::Status TrainingRun::MakeDevice() {
                                  {.dropout = recipe_.dropout,
                                   .regularization = recipe_.penalties.activations,
                                   .optimizer = recipe_.optimizer,
+                                  .distillation_weight = recipe_.distillation_weight,
+                                  .distillation_temperature = recipe_.distillation_temperature,
                                   .averages = average_.has_value(),
                                   .bfloat16 = Bfloat16()},
                                  &error);
@@ -57,8 +70,17 @@ absl::Status TrainingRun::SendToDevice() {
     }
     if (average_) set(DeviceArray::kAverage, average_->averages()[i]);
   }
-  for (size_t layer = 0; layer < state_.size(); ++layer)
-    device_->SetState(static_cast<int>(layer), state_[layer].h.span(), state_[layer].c.span());
+  SetStates(state_, device_.get());
+  for (size_t i = 0; i < teachers_.size(); ++i) {
+    BITLM_ASSIGN_OR_RETURN(const DeviceModel model,
+                           DeviceModelOf(teachers_[i]->config(), teachers_[i]->shape()));
+    DeviceTrainer* teacher = device_->AddTeacher(model);
+    const auto of_teacher = teachers_[i]->Parameters();
+    for (size_t p = 0; p < of_teacher.size(); ++p)
+      teacher->Set(DeviceArray::kValue, p, of_teacher[p]->value.span());
+    SetStates(teacher_states_[i], teacher);
+    device_teachers_.push_back(teacher);
+  }
   return device_->error().empty() ? absl::OkStatus() : absl::InternalError(device_->error());
 }
 
@@ -97,8 +119,9 @@ absl::Status TrainingRun::FetchFromDevice() {
     }
     if (average_) get(DeviceArray::kAverage, average_->averages()[i]);
   }
-  for (size_t layer = 0; layer < state_.size(); ++layer)
-    device_->GetState(static_cast<int>(layer), state_[layer].h.span(), state_[layer].c.span());
+  GetStates(device_.get(), &state_);
+  for (size_t i = 0; i < device_teachers_.size(); ++i)
+    GetStates(device_teachers_[i], &teacher_states_[i]);
   return device_->error().empty() ? absl::OkStatus() : absl::InternalError(device_->error());
 }
 

@@ -13,7 +13,7 @@ namespace {
 std::unique_ptr<DeviceTrainer> MakeHostTrainer(const DeviceModel& model,
                                                const DeviceOptions& options, std::string* error) {
   error->clear();
-  return std::make_unique<DeviceNetwork<HostDevice>>(std::make_unique<HostDevice>(), model,
+  return std::make_unique<DeviceNetwork<HostDevice>>(std::make_shared<HostDevice>(), model,
                                                      options);
 }
 
@@ -38,9 +38,14 @@ const char* const kKeys =
     "dropout.recurrent = 0.2\ndropout.words = 0.1\ndropout.variational = true\n";
 
 TEST_F(TrainingRunDeviceTest, LearnsWhatTheCpuLearns) {
-  for (const char* model : {"tied", "lstm"}) {
+  for (const std::string model : {"tied", "lstm", "bllm"}) {
     SCOPED_TRACE(model);
-    const Recipe recipe = MakeRecipe(model, kKeys);
+    std::string keys = kKeys;
+    if (model == "bllm") {
+      const std::string teacher = directory_ + "/lstm_cpu/models/toy/1";
+      keys += "init.model = " + teacher + "\ndistillation.model = " + teacher + "\n";
+    }
+    const Recipe recipe = MakeRecipe(model, keys);
     const auto train = [&](TrainingOptions options) {
       options.precision = Precision::kFloat32;
       auto run = TrainingRun::Create(recipe, options);
@@ -48,7 +53,7 @@ TEST_F(TrainingRunDeviceTest, LearnsWhatTheCpuLearns) {
       ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
       ASSERT_TRUE((*run)->Export().ok());
     };
-    const std::string cpu = std::string(model) + "_cpu", device = std::string(model) + "_device";
+    const std::string cpu = model + "_cpu", device = model + "_device";
     train(Options(cpu));
     train(OnHost(device));
     const double expected = LeastLogged(directory_ + "/" + cpu + "/log.csv");
@@ -77,7 +82,8 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
   const auto error = [&](const Recipe& recipe, TrainingOptions options) {
     return std::string(TrainingRun::Create(recipe, options).status().message());
   };
-  EXPECT_THAT(error(MakeRecipe("bllm"), OnHost("binary")), testing::HasSubstr("model.embedding"));
+  EXPECT_THAT(error(MakeRecipe("bllm_planes_2"), OnHost("planes")),
+              testing::HasSubstr("binary.scales"));
   TrainingOptions none = OnHost("none");
   none.make_device = &MakeNone;
   EXPECT_THAT(error(MakeRecipe("lstm"), none), testing::HasSubstr("there is none"));
