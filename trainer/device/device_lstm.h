@@ -50,8 +50,7 @@ class DeviceLstm {
   const float* h() { return h_.data() + StateSize(); }  // [rows, H]
 
   void Pack(DeviceArray array, const DeviceLstmMasks& masks) {
-    parameters_.Pack(at_.weight_x, array);
-    parameters_.Pack(at_.weight_h, array, masks.recurrent);
+    parameters_.PackTogether(at_.weight_x, at_.weight_h, array, masks.recurrent);
   }
 
   // `state`: h, then c, [B, H] each, before the segment and after it.

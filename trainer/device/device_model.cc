@@ -20,20 +20,13 @@ absl::StatusOr<DeviceModel> DeviceModelOf(const ModelConfig& config, const Netwo
   const bool tied = config.output_embedding == MatrixKind::kTied;
   const MatrixKind output = tied ? config.embedding : config.output_embedding;
   const MatrixPlanes planes = MatrixPlanesOf(config, shape);
-  const auto unknown = [](MatrixKind kind, int fitted) {
-    return IsFitted(kind, fitted) || kind == MatrixKind::kInt8;
-  };
   const bool binary = config.embedding == MatrixKind::kBinary || output == MatrixKind::kBinary ||
                       config.recurrent == MatrixKind::kBinary ||
                       config.input_projection == MatrixKind::kBinary ||
                       config.output_projection == MatrixKind::kBinary;
   for (const auto& [wrong, what] :
        {std::pair(config.head != HeadKind::kLanguageModel, "model.head: a classifier"),
-        std::pair(unknown(config.embedding, planes.tables) || unknown(output, planes.tables) ||
-                      unknown(config.recurrent, planes.recurrent) ||
-                      unknown(config.input_projection, planes.projections) ||
-                      unknown(config.output_projection, planes.projections),
-                  "binary.scales: fitted, as those of several planes are,"),
+        std::pair(config.recurrent == MatrixKind::kInt8, "model.recurrent: int8"),
         std::pair(binary && config.scale != ScaleKind::kPerRow, "model.scale: per matrix"),
         std::pair(config.norm != NormKind::kNone, "model.norm"),
         std::pair(config.activation != ActivationKind::kReal, "model.activation: signs"),
@@ -54,6 +47,9 @@ absl::StatusOr<DeviceModel> DeviceModelOf(const ModelConfig& config, const Netwo
       .output_projection = KindOf(config.output_projection),
       .output_table = KindOf(output),
       .output_bias = config.output_bias,
+      .table_planes = planes.tables,
+      .recurrent_planes = planes.recurrent,
+      .projection_planes = planes.projections,
       // [LCY18] equation 8.
       .alpha = static_cast<float>(std::sqrt(1.0 / static_cast<double>(config.hidden_size))),
       .streams = shape.streams,

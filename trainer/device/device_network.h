@@ -162,6 +162,9 @@ class DeviceNetwork final : public DeviceTrainer {
       if (layer.present()) parameters_.Pack(layer.weight, array);
     }
     parameters_.Pack(layout_.table, array);
+    // Words' vectors are taken from values, but by the levels of a fit.
+    if (!model_.tied && parameters_.levels(layout_.embedding) != nullptr)
+      parameters_.Pack(layout_.embedding, array);
   }
 
   // Teacher `index`'s next words become soft targets, or a part of them.
@@ -188,6 +191,7 @@ class DeviceNetwork final : public DeviceTrainer {
                                      .at = Table(),
                                      .signs = parameters_.matrix(layout_.embedding).alpha > 0,
                                      .scale = EmbeddingScale(array),
+                                     .levels = parameters_.levels(layout_.embedding),
                                      .words = inputs(),
                                      .word_mask = masks_.Words(dropout),
                                      .input_mask = input_mask,

@@ -35,6 +35,10 @@ ModelConfig Tied(int layers) {
   return config;
 }
 
+ModelConfig TiedBinary() {
+  return TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary);
+}
+
 std::vector<Case> Cases() {
   const DropoutRates every{.input = 0.3,
                            .hidden = 0.2,
@@ -67,6 +71,13 @@ std::vector<Case> Cases() {
           {"tied, binary table",
            TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat),
            standard,
+           {}},
+          {"tied, three planes", Planes(3, TiedBinary()), every, {}},
+          {"tied, two, three and one plane", PlanesByMatrix(2, 3, 1, TiedBinary()), standard, {}},
+          {"bllm, two planes", Planes(2, SmallConfig("bllm", 2)), every, {}},
+          {"tied, table of two planes",
+           Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat)),
+           {},
            {}}};
 }
 
@@ -308,7 +319,6 @@ TEST(DeviceModelTest, NamesWhatADeviceDoesNotTrain) {
   const auto error = [](const ModelConfig& config, const NetworkShape& shape) {
     return std::string(DeviceModelOf(config, shape).status().message());
   };
-  EXPECT_EQ(error(Planes(2, SmallConfig("bllm")), kShape).substr(0, 13), "binary.scales");
   EXPECT_EQ(error(PerMatrixConfig(ActivationKind::kReal), kShape).substr(0, 11), "model.scale");
   EXPECT_EQ(error(SmallConfig("lstm"), {.softmax_samples = 1024}).substr(0, 15), "softmax.samples");
   EXPECT_EQ(error(NormConfig("lstm", NormKind::kLayer), kShape).substr(0, 10), "model.norm");

@@ -1,6 +1,8 @@
 // The parameters of a DeviceModel in a device's memory, one after the other, and their update.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +11,7 @@
 #include "trainer/device/device_layout.h"
 #include "trainer/device/device_trainer.h"
 #include "trainer/device/functors.h"
+#include "trainer/device/plane_functors.h"
 #include "trainer/device/update_functor.h"
 
 namespace bitlm::trainer {
@@ -26,6 +29,11 @@ class DeviceParameters {
     for (DeviceParameter& matrix : matrices_) {
       matrix.offset = total_;
       total_ += (matrix.size() + kAlign - 1) / kAlign * kAlign;
+    }
+    for (const DeviceParameter& matrix : matrices_) {
+      levels_.push_back(device.template Make<PlaneLevels<float>>(matrix.planes == 0 ? 0
+                                                                 : matrix.by_column ? matrix.cols
+                                                                                    : 1));
     }
     values_ = device.template Make<float>(total_);
     operands_ = device.template Make<Half>(total_);
@@ -49,14 +57,35 @@ class DeviceParameters {
   float* gradient(size_t parameter) { return At(DeviceArray::kGradient, parameter); }
   Half* operand(size_t parameter) { return operands_.data() + matrices_[parameter].offset; }
 
-  // The operand of a matrix from values or averages, with DropConnect.
+  // The levels of a matrix with fitted scales as of its last Pack; null of another.
+  const PlaneLevels<float>* levels(size_t parameter) {
+    return matrices_[parameter].planes > 0 ? levels_[parameter].data() : nullptr;
+  }
+
+  // The operand of a matrix from values or averages, with DropConnect; a table has none.
   void Pack(size_t parameter, DeviceArray array, const DeviceMask& mask = {}) {
     const DeviceParameter& m = matrices_[parameter];
+    if (m.planes > 0) {
+      m.by_column ? FitTogether(array, {parameter, kNoParameter}, {mask, {}})
+                  : FitTableOf(parameter, array);
+      return;
+    }
     device_.Each(m.size(), CastMatrix<Half>{.from = At(array, parameter),
                                             .to = operand(parameter),
                                             .cols = m.cols,
                                             .signs = m.alpha > 0,
                                             .mask = mask});
+  }
+
+  // Of two matrices over each other, which share scales that are fitted, if they are.
+  void PackTogether(size_t first, size_t second, DeviceArray array, const DeviceMask& second_mask) {
+    if (matrices_[first].planes > 0) {
+      FitTogether(array, {first, second}, {DeviceMask{}, second_mask});
+      device_.Copy(levels_[first].data(), matrices_[first].cols, levels_[second].data());
+      return;
+    }
+    Pack(first, array);
+    Pack(second, array, second_mask);
   }
 
   // Of all gradients, on the device, as of the last Update.
@@ -79,7 +108,7 @@ class DeviceParameters {
     const auto corrected2 = static_cast<float>(1.0 / (1.0 - std::pow(o.beta2, number)));
     for (size_t parameter = 0; parameter < count(); ++parameter) {
       const DeviceParameter& m = matrices_[parameter];
-      const bool latent = m.alpha > 0;
+      const bool latent = m.latent();
       const bool decays = !latent && m.rows > 1;
       const float rate =
           step.learning_rate * (latent ? static_cast<float>(o.latent_lr_scale) : 1.0f);
@@ -91,6 +120,8 @@ class DeviceParameters {
                           .decay = decays ? 1.0f - rate * static_cast<float>(o.weight_decay) : 1.0f,
                           .l2 = decays ? static_cast<float>(o.l2) : 0.0f,
                           .limit = m.alpha,
+                          .levels = levels(parameter),
+                          .by_column = m.by_column,
                           .beta1 = static_cast<float>(o.beta1),
                           .beta2 = static_cast<float>(o.beta2),
                           .epsilon = static_cast<float>(o.epsilon),
@@ -110,6 +141,38 @@ class DeviceParameters {
 
  private:
   static constexpr int64_t kPiece = 1 << 15;
+  static constexpr int64_t kSample = 1 << 18;  // As in planes.cc.
+
+  void FitTogether(DeviceArray array, const std::array<size_t, 2>& of,
+                   const std::array<DeviceMask, 2>& masks) {
+    const DeviceParameter& m = matrices_[of[0]];
+    FitColumn<Half> fit{.value = {nullptr, nullptr},
+                        .operand = {nullptr, nullptr},
+                        .rows = {0, 0},
+                        .mask = {masks[0], masks[1]},
+                        .cols = m.cols,
+                        .planes = m.planes,
+                        .levels = levels_[of[0]].data()};
+    for (size_t i = 0; i < 2; ++i) {
+      if (of[i] == kNoParameter) continue;
+      fit.value[i] = At(array, of[i]);
+      fit.operand[i] = operand(of[i]);
+      fit.rows[i] = matrices_[of[i]].rows;
+    }
+    device_.EachRow(m.cols, fit);
+  }
+  void FitTableOf(size_t parameter, DeviceArray array) {
+    const DeviceParameter& m = matrices_[parameter];
+    device_.EachRow(1, FitWholeTable{.value = At(array, parameter),
+                                     .rows = m.rows,
+                                     .cols = m.cols,
+                                     .step = std::max<int64_t>(1, m.size() / kSample),
+                                     .planes = m.planes,
+                                     .levels = levels_[parameter].data()});
+    device_.Each(m.size(), TakeLevels<Half>{.from = At(array, parameter),
+                                            .levels = levels_[parameter].data(),
+                                            .to = operand(parameter)});
+  }
 
   int64_t Pieces() const { return (total_ + kPiece - 1) / kPiece; }
   float* Base(DeviceArray array) {
@@ -134,6 +197,7 @@ class DeviceParameters {
   int64_t total_ = 0;
   typename Device::template Buffer<float> values_, gradients_, first_, second_, averages_;
   typename Device::template Buffer<Half> operands_;
+  std::vector<typename Device::template Buffer<PlaneLevels<float>>> levels_;
   typename Device::template Buffer<double> partial_norms_, squared_norm_;
 };
 

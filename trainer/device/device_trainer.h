@@ -18,7 +18,8 @@
 
 namespace bitlm::trainer {
 
-// What a matrix of a network is: float, or signs with learned scales ([LCY18] Algorithms 1 and 2).
+// What a matrix of a network is: float, or binary: signs with learned scales ([LCY18] Algorithms 1
+// and 2), or planes whose scales are fitted (planes.h).
 enum class DeviceMatrix { kNone, kFloat, kBinary };
 
 // A network without norms: embedding (tied to the output table or not) -> [input projection] ->
@@ -33,7 +34,9 @@ struct DeviceModel {
   DeviceMatrix output_projection = DeviceMatrix::kNone;
   DeviceMatrix output_table = DeviceMatrix::kFloat;
   bool output_bias = false;
-  float alpha = 0;                 // Of all binary matrices.
+  // Planes with fitted scales of the binary ones; 0 = scales are learned.
+  int table_planes = 0, recurrent_planes = 0, projection_planes = 0;
+  float alpha = 0;                 // Of all binary matrices with learned scales.
   int64_t streams = 0, steps = 0;  // B and T of every batch.
 };
 

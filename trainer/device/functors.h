@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "trainer/layers/plane_levels.h"
 #include "trainer/tensor/random.h"
 
 #ifdef __CUDACC__
@@ -78,13 +79,14 @@ struct TableAt {
   }
 };
 
-// Over [rows, E]: words' vectors, of a binary table the signs times scale.At(0).
+// Over [rows, E]: words' vectors, of a binary table the signs times scale.At(0), or by its levels.
 template <typename Half>
 struct EmbedWords {
   const float* table;
   TableAt at;
   bool signs;
   ColumnScale scale;
+  const PlaneLevels<float>* levels;  // [1] or null
   const int32_t* words;
   DeviceMask word_mask, input_mask;
   Half* x;
@@ -93,7 +95,7 @@ struct EmbedWords {
     const int64_t r = i / at.size, c = i % at.size;
     const int32_t word = words[r];
     const float w = table[at(word, c)];
-    const float value = signs ? SignOf(w) * scale.At(0) : w;
+    const float value = levels != nullptr ? levels->Value(w) : signs ? SignOf(w) * scale.At(0) : w;
     x[i] = static_cast<Half>(value * word_mask.OfWord(word) * input_mask.At(r, c));
   }
 };

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "trainer/device/functors.h"
+#include "trainer/layers/plane_levels.h"
 
 namespace bitlm::trainer {
 
@@ -13,7 +14,9 @@ struct UpdateParameter {
   bool adam;
   float rate;  // Of Adam divided by its first correction.
   float decay, l2;
-  float limit;  // Of a binary parameter's latent values; 0 = none.
+  float limit;                       // Of latent values with learned scales; 0 = none.
+  const PlaneLevels<float>* levels;  // Of those with fitted ones, by column or one; or null.
+  bool by_column;
   float beta1, beta2, epsilon, second_correction;
   double clip_norm;  // 0 = not
   const double* squared_norm;
@@ -44,7 +47,8 @@ struct UpdateParameter {
       } else {
         w = w * decay - rate * g;
       }
-      if (limit > 0) w = w > limit ? limit : w < -limit ? -limit : w;
+      const float most = levels != nullptr ? levels[by_column ? i % cols : 0].limit : limit;
+      if (levels != nullptr || limit > 0) w = w > most ? most : w < -most ? -most : w;
       value[i] = w;
     }
     if (average_share > 0) average[i] += average_share * (w - average[i]);

@@ -123,19 +123,6 @@ void RunFits(int planes, const Real* magnitudes, int64_t rows, int64_t stride, P
   }
 }
 
-// The levels as they are used: rounded once, in the scales, as the exported model has them.
-template <typename Real>
-PlaneLevels<Real> Rounded(const PlaneLevels<double>& levels) {
-  PlaneLevels<Real> rounded;
-  rounded.planes = levels.planes;
-  rounded.limit = static_cast<Real>(levels.limit);
-  std::vector<double> scales;
-  for (int p = 0; p < levels.planes; ++p)
-    scales.push_back(static_cast<Real>(levels.scale[static_cast<size_t>(p)]));
-  SetScales<Real>(scales, &rounded);
-  return rounded;
-}
-
 }  // namespace
 
 template <typename Real>

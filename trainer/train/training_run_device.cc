@@ -17,6 +17,7 @@ namespace {
 absl::Status CheckOnDevice(const Recipe& recipe) {
   for (const auto& [set, key] :
        {std::pair(!recipe.optimizer.clip_latent, "clip_latent"),
+        std::pair(recipe.anneal > 0, "binary.anneal"),
         std::pair(recipe.activation_quantization, "activation_quantization"),
         std::pair(recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0, "pruning"),
         std::pair(recipe.constant_dimensions > 0, "self_normalization.dimensions")}) {

@@ -82,8 +82,7 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
   const auto error = [&](const Recipe& recipe, TrainingOptions options) {
     return std::string(TrainingRun::Create(recipe, options).status().message());
   };
-  EXPECT_THAT(error(MakeRecipe("bllm_planes_2"), OnHost("planes")),
-              testing::HasSubstr("binary.scales"));
+  EXPECT_THAT(error(MakeRecipe("xnor-lstm"), OnHost("signs")), testing::HasSubstr("model."));
   TrainingOptions none = OnHost("none");
   none.make_device = &MakeNone;
   EXPECT_THAT(error(MakeRecipe("lstm"), none), testing::HasSubstr("there is none"));
