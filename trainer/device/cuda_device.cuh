@@ -99,6 +99,7 @@ class CudaDevice {
   template <typename T>
   Buffer<T> Make(int64_t size) const {
     Buffer<T> buffer;
+    if (size == 0) return buffer;
     const size_t bytes = static_cast<size_t>(size) * sizeof(T);
     if (error_.empty() && Check(cudaMalloc(&buffer.data_, bytes), "cudaMalloc"))
       Check(cudaMemset(buffer.data_, 0, bytes), "cudaMemset");
