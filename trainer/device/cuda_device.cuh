@@ -135,17 +135,25 @@ class CudaDevice {
           "cublasGemmEx");
   }
 
+  // `from` has been read when it returns; an error of an earlier kernel shows in Download.
   template <typename T>
   void Upload(const T* from, int64_t size, T* to) const {
-    Transfer(from, size, to, cudaMemcpyHostToDevice);
+    if (error_.empty())
+      Check(cudaMemcpy(to, from, static_cast<size_t>(size) * sizeof(T), cudaMemcpyHostToDevice),
+            "cudaMemcpy");
   }
   template <typename T>
   void Download(const T* from, int64_t size, T* to) const {
-    Transfer(from, size, to, cudaMemcpyDeviceToHost);
+    if (error_.empty())
+      Check(cudaMemcpy(to, from, static_cast<size_t>(size) * sizeof(T), cudaMemcpyDeviceToHost),
+            "cudaMemcpy");
   }
   template <typename T>
   void Copy(const T* from, int64_t size, T* to) const {
-    Transfer(from, size, to, cudaMemcpyDeviceToDevice);
+    if (error_.empty())
+      Check(cudaMemcpyAsync(to, from, static_cast<size_t>(size) * sizeof(T),
+                            cudaMemcpyDeviceToDevice),
+            "cudaMemcpyAsync");
   }
   template <typename T>
   void Clear(T* values, int64_t size) const {
@@ -156,14 +164,6 @@ class CudaDevice {
   std::string error() const { return error_; }
 
  private:
-  template <typename T>
-  void Transfer(const T* from, int64_t size, T* to, cudaMemcpyKind kind) const {
-    if (error_.empty())
-      Check(cudaMemcpyAsync(to, from, static_cast<size_t>(size) * sizeof(T), kind), "cudaMemcpy");
-    // What comes to the host is used at once; an error of an earlier kernel shows here.
-    if (error_.empty() && kind == cudaMemcpyDeviceToHost)
-      Check(cudaStreamSynchronize(nullptr), "cudaStreamSynchronize");
-  }
   bool Check(cudaError_t result, const char* call) const {
     if (result != cudaSuccess) error_ = std::string(call) + ": " + cudaGetErrorString(result);
     return result == cudaSuccess;

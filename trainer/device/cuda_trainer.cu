@@ -12,6 +12,11 @@ template <typename Half>
 std::unique_ptr<DeviceTrainer> Make(const DeviceModel& model, const DeviceOptions& options,
                                     std::string* error) {
   auto device = std::make_shared<const CudaDevice<Half>>();
+  // Whether the build has code for the device shows in the first kernel.
+  auto probe = device->template Make<float>(1);
+  device->Each(1, DropActivations{.cols = 1, .mask = {}, .x = probe.data()});
+  float value = 0;
+  device->Download(probe.data(), 1, &value);
   *error = device->error();
   if (!error->empty()) return nullptr;
   auto network =

@@ -30,8 +30,8 @@ absl::StatusOr<DeviceModel> DeviceModelOf(const ModelConfig& config, const Netwo
         std::pair(binary && config.scale != ScaleKind::kPerRow, "model.scale: per matrix"),
         std::pair(config.norm != NormKind::kNone, "model.norm"),
         std::pair(config.activation != ActivationKind::kReal, "model.activation: signs"),
-        std::pair(config.self_normalized, "model.self_normalized"),
-        std::pair(shape.softmax_samples > 0, "softmax.samples: a part of the words")}) {
+        std::pair(shape.softmax_samples > 0 && shape.softmax_samples < config.vocabulary_size,
+                  "softmax.samples: a part of the words")}) {
     if (wrong)
       return absl::InvalidArgumentError(absl::StrFormat("%s: is not trained on a device", what));
   }

@@ -42,6 +42,7 @@ class DeviceNetwork final : public DeviceTrainer {
         layout_(model),
         parameters_(*device_, options, layout_.parameters, trains),
         products_(*device_, &parameters_, rows_) {
+    output_factor_ = products_.Factor(layout_.table);
     const int64_t h = model.hidden, e = model.embedding, v = model.vocabulary;
     const auto floats = [&](int64_t cols) { return device_->template Make<float>(rows_ * cols); };
     const auto halves = [&](int64_t cols) { return device_->template Make<Half>(rows_ * cols); };
@@ -73,6 +74,7 @@ class DeviceNetwork final : public DeviceTrainer {
   void Get(DeviceArray array, size_t parameter, std::span<float> values) override {
     device_->Download(parameters_.At(array, parameter), size(parameter), values.data());
   }
+  void SetOutputFactor(float factor) override { output_factor_ = factor; }
   void SetState(int layer, std::span<const float> h, std::span<const float> c) override {
     float* state = states_[kTraining][static_cast<size_t>(layer)].data();
     device_->Upload(h.data(), StateSize(), state);
@@ -226,7 +228,7 @@ class DeviceNetwork final : public DeviceTrainer {
 
   DeviceLogits Logits(DeviceArray array) {
     products_.Forward(rows_, Z(), layout_.table, logits_.data(), /*accumulate=*/false,
-                      products_.Factor(layout_.table));
+                      output_factor_);
     return {.products = logits_.data(),
             .bias = model_.output_bias ? parameters_.At(array, layout_.output_bias) : nullptr,
             .vocabulary = model_.vocabulary};
@@ -255,7 +257,7 @@ class DeviceNetwork final : public DeviceTrainer {
     float* gradient = activations_.data();
     products_.MatrixGradient(layout_.table, Z(), logit_gradient_.data());
     if (model_.output_bias) products_.BiasGradient(layout_.output_bias, logit_gradient_.data());
-    products_.Backward(rows_, logit_gradient_.data(), layout_.table, gradient);
+    products_.Backward(rows_, logit_gradient_.data(), layout_.table, gradient, output_factor_);
     if (layout_.output_projection.present()) {
       products_.LinearBackward(layout_.output_projection, hidden_.data(),
                                masks_.Projection(dropout), z_.data(), gradient);
@@ -348,6 +350,7 @@ class DeviceNetwork final : public DeviceTrainer {
   Buffer<uint8_t> touched_;  // [V] of an untied embedding.
   std::vector<int32_t> words_host_;
   int64_t distinct_ = 0;
+  float output_factor_ = 1;
   DeviceArray evaluated_ = DeviceArray::kValue;
   bool packed_ = false;  // A teacher's operands are of its values.
   std::vector<std::unique_ptr<DeviceNetwork>> teachers_;

@@ -125,6 +125,7 @@ void Send(FloatNetwork& network, FloatNetwork::State& state, DeviceTrainer* devi
     ASSERT_EQ(parameters[i]->size(), device->size(i)) << parameters[i]->name;
     device->Set(DeviceArray::kValue, i, parameters[i]->value.span());
   }
+  device->SetOutputFactor(network.output().weights().factor);
   for (size_t layer = 0; layer < state.size(); ++layer)
     device->SetState(static_cast<int>(layer), state[layer].h.span(), state[layer].c.span());
 }
@@ -184,7 +185,8 @@ TEST_P(DeviceNetworkTest, LearnsFromTeachers) {
   ThreadPool pool(1);
   FastBackend backend(Precision::kFloat32, &pool);
   const Batch batch = SmallBatch(11);
-  const std::vector<ModelConfig> of_teachers{Tied(2), SmallConfig("bllm")};
+  const std::vector<ModelConfig> of_teachers{Tied(2), SmallConfig("bllm"),
+                                             SmallConfig("bllm-no-o")};
   for (const float temperature : {1.0f, 2.5f}) {
     SCOPED_TRACE(temperature);
     const ModelConfig config = SmallConfig("bllm");
@@ -204,6 +206,8 @@ TEST_P(DeviceNetworkTest, LearnsFromTeachers) {
     for (const ModelConfig& of : of_teachers) {
       teachers.push_back(std::make_unique<FloatNetwork>(backend, of, kShape));
       Randomize(*teachers.back(), 0.5, 100 * teachers.size());
+      // As of a model with another scale or a tuned temperature.
+      if (of.output_projection == MatrixKind::kNone) teachers.back()->output().ScaleTable(1.3f);
       teachers.back()->Pack();
       states.push_back(SomeState(*teachers.back()));
       of_device.push_back(device->AddTeacher(DeviceModelOf(of, kShape).value()));
@@ -320,7 +324,7 @@ TEST(DeviceModelTest, NamesWhatADeviceDoesNotTrain) {
     return std::string(DeviceModelOf(config, shape).status().message());
   };
   EXPECT_EQ(error(PerMatrixConfig(ActivationKind::kReal), kShape).substr(0, 11), "model.scale");
-  EXPECT_EQ(error(SmallConfig("lstm"), {.softmax_samples = 1024}).substr(0, 15), "softmax.samples");
+  EXPECT_EQ(error(SmallConfig("lstm"), {.softmax_samples = 10}).substr(0, 15), "softmax.samples");
   EXPECT_EQ(error(NormConfig("lstm", NormKind::kLayer), kShape).substr(0, 10), "model.norm");
   EXPECT_TRUE(DeviceModelOf(SmallConfig("lstm", 2), kShape).ok());
 }

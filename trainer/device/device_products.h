@@ -59,6 +59,10 @@ class DeviceProducts {
   }
   // c = a W^T, with alpha.
   void Backward(int64_t count, const Half* a, size_t matrix, float* c) {
+    Backward(count, a, matrix, c, Factor(matrix));
+  }
+  // c = factor * a W^T, W as its operand.
+  void Backward(int64_t count, const Half* a, size_t matrix, float* c, float factor) {
     const DeviceParameter& m = parameters_.matrix(matrix);
     device_.Multiply(DeviceProduct<Half>{.m = count,
                                          .n = m.rows,
@@ -72,7 +76,7 @@ class DeviceProducts {
                                          .c = c,
                                          .c_stride = m.rows,
                                          .accumulate = false,
-                                         .scale = Factor(matrix)});
+                                         .scale = factor});
   }
   // The gradient of a matrix: x^T y.
   void MatrixGradient(size_t matrix, const Half* x, const Half* y) {

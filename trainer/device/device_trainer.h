@@ -76,6 +76,9 @@ class DeviceTrainer {
   virtual int64_t size(size_t parameter) const = 0;  // rows * cols
   virtual void Set(DeviceArray array, size_t parameter, std::span<const float> values) = 0;
   virtual void Get(DeviceArray array, size_t parameter, std::span<float> values) = 0;
+  // What the output table's products are multiplied with, OutputWeights::factor; alpha or 1 at
+  // first.
+  virtual void SetOutputFactor(float factor) = 0;
   // h and c of a layer, [B, H] each, that the next Step begins with.
   virtual void SetState(int layer, std::span<const float> h, std::span<const float> c) = 0;
   virtual void GetState(int layer, std::span<float> h, std::span<float> c) = 0;

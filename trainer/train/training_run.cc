@@ -58,8 +58,8 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
   BITLM_ASSIGN_OR_RETURN(run->constant_dimensions_,
                          ConstantDimensions::Create(recipe.constant_dimensions, &run->network_));
   if (options.existing_only) return run;
-  BITLM_RETURN_IF_ERROR(run->MakeDevice());
   BITLM_RETURN_IF_ERROR(run->MakeTeachers());
+  BITLM_RETURN_IF_ERROR(run->MakeDevice());
   if (std::filesystem::exists(run->Path("checkpoint.bin"), error)) {
     BITLM_RETURN_IF_ERROR(run->ReadState());
   } else {
@@ -76,7 +76,7 @@ absl::StatusOr<std::unique_ptr<TrainingRun>> TrainingRun::Create(const Recipe& r
     // From here on the directory is this run's, and a long fit is not done again.
     BITLM_RETURN_IF_ERROR(run->WriteState());
   }
-  BITLM_RETURN_IF_ERROR(run->SendToDevice());
+  if (run->device_ != nullptr) BITLM_RETURN_IF_ERROR(run->SendToDevice());
   return run;
 }
 
@@ -105,7 +105,9 @@ TrainingRun::TrainingRun(const Recipe& recipe, const TrainingOptions& options, c
       data_(std::move(data)),
       vocabulary_(data_.vocabulary),
       pool_(options.threads),
-      backend_(options.precision, &pool_),
+      // A device's precision need not be one of this CPU, which fits, tunes and exports.
+      backend_(options.precision == Precision::kBfloat16 ? BestPrecision() : options.precision,
+               &pool_),
       network_(backend_, recipe.model, recipe.shape),
       optimizer_(recipe.optimizer, network_.Parameters(), &pool_),
       average_trigger_(recipe.average_patience),
@@ -212,7 +214,8 @@ absl::StatusOr<TrainingEnd> TrainingRun::Train() {
       return TrainingEnd::kStopped;
     const bool stop = options_.stop != nullptr && options_.stop->load();
     // On a device an epoch may take less time than its checkpoint.
-    const bool saves = validated && (device_ == nullptr || step_ == last_step_);
+    const bool ends = step_ == last_step_ || Finished(recipe_.schedule, schedule_);
+    const bool saves = validated && (device_ == nullptr || ends);
     if (saves || stop || Now() - saved_at >= recipe_.checkpoint_interval_s) {
       BITLM_RETURN_IF_ERROR(WriteState());
       saved_at = Now();

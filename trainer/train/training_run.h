@@ -88,7 +88,8 @@ class TrainingRun {
   // The best weights of another run of the same network, latent values included.
   absl::Status TakeWeights(const std::string& directory);
   absl::Status MakeTeachers();
-  // Makes the device, if the options name one; later gives it what the run begins with.
+  // Makes the device with the teachers', if the options name one; later gives them what the run
+  // begins with.
   absl::Status MakeDevice();
   absl::Status SendToDevice();
   // One step's loss; the parameters move.

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "trainer/device/device_model.h"
@@ -16,13 +17,35 @@ namespace {
 // INVALID_ARGUMENT naming a key of the recipe that has no meaning on a device.
 absl::Status CheckOnDevice(const Recipe& recipe) {
   for (const auto& [set, key] :
-       {std::pair(!recipe.optimizer.clip_latent, "clip_latent"),
+       {std::pair(!recipe.optimizer.clip_latent && recipe.optimizer.clip_norm > 0, "clip_latent"),
+        std::pair(recipe.model.self_normalized, "model.self_normalized"),
         std::pair(recipe.anneal > 0, "binary.anneal"),
         std::pair(recipe.activation_quantization, "activation_quantization"),
         std::pair(recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0, "pruning"),
         std::pair(recipe.constant_dimensions > 0, "self_normalization.dimensions")}) {
     if (set) return absl::InvalidArgumentError(absl::StrFormat("%s: not on a device", key));
   }
+  return absl::OkStatus();
+}
+
+absl::Status DeviceStatus(const DeviceTrainer& device) {
+  const std::string error = device.error();
+  if (error.empty()) return absl::OkStatus();
+  const std::string message = "--device: " + error;
+  return absl::StrContains(error, "out of memory") ? absl::ResourceExhaustedError(message)
+                                                   : absl::InternalError(message);
+}
+
+// The numbers of a device's parameters are those of the network's.
+absl::Status SendValues(Network<FastBackend>* network, DeviceTrainer* device) {
+  const auto parameters = network->Parameters();
+  bool same = parameters.size() == device->parameters();
+  for (size_t i = 0; same && i < parameters.size(); ++i)
+    same = parameters[i]->size() == device->size(i);
+  if (!same) return absl::InternalError("--device: has other parameters than the network");
+  for (size_t i = 0; i < parameters.size(); ++i)
+    device->Set(DeviceArray::kValue, i, parameters[i]->value.span());
+  device->SetOutputFactor(network->output().weights().factor);
   return absl::OkStatus();
 }
 
@@ -54,35 +77,33 @@ absl::Status TrainingRun::MakeDevice() {
                                   .bfloat16 = Bfloat16()},
                                  &error);
   if (device_ == nullptr) return absl::FailedPreconditionError("--device: " + error);
-  return absl::OkStatus();
+  for (const auto& teacher : teachers_) {
+    const auto of_teacher = DeviceModelOf(teacher->config(), teacher->shape());
+    if (!of_teacher.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("distillation.model: %s", of_teacher.status().message()));
+    }
+    device_teachers_.push_back(device_->AddTeacher(*of_teacher));
+  }
+  return DeviceStatus(*device_);
 }
 
 absl::Status TrainingRun::SendToDevice() {
-  if (device_ == nullptr) return absl::OkStatus();
   const auto parameters = network_.Parameters();
+  BITLM_RETURN_IF_ERROR(SendValues(&network_, device_.get()));
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const auto set = [&](DeviceArray array, const AlignedBuffer<float>& from) {
-      device_->Set(array, i, from.span());
-    };
-    set(DeviceArray::kValue, parameters[i]->value);
     if (recipe_.optimizer.kind == OptimizerKind::kAdam) {
-      set(DeviceArray::kFirstMoment, optimizer_.first_moments()[i]);
-      set(DeviceArray::kSecondMoment, optimizer_.second_moments()[i]);
+      device_->Set(DeviceArray::kFirstMoment, i, optimizer_.first_moments()[i].span());
+      device_->Set(DeviceArray::kSecondMoment, i, optimizer_.second_moments()[i].span());
     }
-    if (average_) set(DeviceArray::kAverage, average_->averages()[i]);
+    if (average_) device_->Set(DeviceArray::kAverage, i, average_->averages()[i].span());
   }
   SetStates(state_, device_.get());
   for (size_t i = 0; i < teachers_.size(); ++i) {
-    BITLM_ASSIGN_OR_RETURN(const DeviceModel model,
-                           DeviceModelOf(teachers_[i]->config(), teachers_[i]->shape()));
-    DeviceTrainer* teacher = device_->AddTeacher(model);
-    const auto of_teacher = teachers_[i]->Parameters();
-    for (size_t p = 0; p < of_teacher.size(); ++p)
-      teacher->Set(DeviceArray::kValue, p, of_teacher[p]->value.span());
-    SetStates(teacher_states_[i], teacher);
-    device_teachers_.push_back(teacher);
+    BITLM_RETURN_IF_ERROR(SendValues(teachers_[i].get(), device_teachers_[i]));
+    SetStates(teacher_states_[i], device_teachers_[i]);
   }
-  return device_->error().empty() ? absl::OkStatus() : absl::InternalError(device_->error());
+  return DeviceStatus(*device_);
 }
 
 absl::StatusOr<double> TrainingRun::StepOnDevice(const Batch& batch, uint64_t dropout_key,
@@ -96,7 +117,7 @@ absl::StatusOr<double> TrainingRun::StepOnDevice(const Batch& batch, uint64_t dr
                      .learning_rate = Rate(),
                      .number = optimizer_.steps(),
                      .average_share = averages ? average_->CountUpdate() : 0});
-  if (!device_->error().empty()) return absl::InternalError(device_->error());
+  BITLM_RETURN_IF_ERROR(DeviceStatus(*device_));
   if (!std::isfinite(result.loss) || !std::isfinite(result.squared_norm)) {
     return absl::InternalError(absl::StrFormat(
         "step %d: the loss or its gradients are not finite; lower learning_rate or clip_norm",
@@ -123,7 +144,7 @@ absl::Status TrainingRun::FetchFromDevice() {
   GetStates(device_.get(), &state_);
   for (size_t i = 0; i < device_teachers_.size(); ++i)
     GetStates(device_teachers_[i], &teacher_states_[i]);
-  return device_->error().empty() ? absl::OkStatus() : absl::InternalError(device_->error());
+  return DeviceStatus(*device_);
 }
 
 absl::StatusOr<Validation> TrainingRun::ValidateOnDevice() {
@@ -136,7 +157,7 @@ absl::StatusOr<Validation> TrainingRun::ValidateOnDevice() {
     loss += device_->Loss(batch);
     tokens += batch.scored;
   }
-  if (!device_->error().empty()) return absl::InternalError(device_->error());
+  BITLM_RETURN_IF_ERROR(DeviceStatus(*device_));
   return Validation{.perplexity = std::exp(loss / static_cast<double>(tokens)), .accuracy = {}};
 }
 

@@ -90,6 +90,25 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/none/checkpoint.bin"));
 }
 
+TEST_F(TrainingRunDeviceTest, LeavesACheckpointWhereAHalvingScheduleEnds) {
+  const Recipe recipe = MakeRecipe(
+      "lstm",
+      "epochs = 50\nschedule = halving\npatience = 1\nminimum_fraction = 0.6\nlearning_rate = 2\n"
+      "checkpoint_seconds = 1000\n");
+  auto run = TrainingRun::Create(recipe, OnHost("run"));
+  ASSERT_TRUE(run.ok()) << run.status();
+  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+  const std::string log = LogWithoutTimes("run");
+  ASSERT_LT(std::count(log.begin(), log.end(), '\n'), 1 + 50);
+  run->reset();
+  TrainingOptions again = OnHost("run");
+  again.stop_after_steps = 1;
+  run = TrainingRun::Create(recipe, again);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(*(*run)->Train(), TrainingEnd::kFinished);  // Without a step.
+  EXPECT_EQ(LogWithoutTimes("run"), log);
+}
+
 TEST_F(TrainingRunDeviceTest, ValidatesAfterSoManyEpochs) {
   const Recipe recipe = MakeRecipe("lstm", "epochs = 7\nepochs_per_validation = 3\n");
   auto run = TrainingRun::Create(recipe, OnHost("run"));
