@@ -163,12 +163,28 @@ class DeviceParameters {
   }
   void FitTableOf(size_t parameter, DeviceArray array) {
     const DeviceParameter& m = matrices_[parameter];
-    device_.EachRow(1, FitWholeTable{.value = At(array, parameter),
-                                     .rows = m.rows,
-                                     .cols = m.cols,
-                                     .step = std::max<int64_t>(1, m.size() / kSample),
-                                     .planes = m.planes,
-                                     .levels = levels_[parameter].data()});
+    constexpr int64_t kParts = 128;
+    if (table_fit_.data() == nullptr) {
+      table_fit_ = device_.template Make<TableFit>(1);
+      table_sums_ = device_.template Make<PlaneSums>(kParts);
+    }
+    for (int pass = 0; pass < PlaneFit::Passes(m.planes); ++pass) {
+      device_.EachRow(kParts, SumTablePart{.value = At(array, parameter),
+                                           .rows = m.rows,
+                                           .cols = m.cols,
+                                           .step = std::max<int64_t>(1, m.size() / kSample),
+                                           .parts = kParts,
+                                           .planes = m.planes,
+                                           .pass = pass,
+                                           .table = table_fit_.data(),
+                                           .sums = table_sums_.data()});
+      device_.EachRow(1, TakeTablePass{.sums = table_sums_.data(),
+                                       .parts = kParts,
+                                       .planes = m.planes,
+                                       .pass = pass,
+                                       .table = table_fit_.data()});
+    }
+    device_.Copy(&table_fit_.data()->levels, 1, levels_[parameter].data());
     device_.Each(m.size(), TakeLevels<Half>{.from = At(array, parameter),
                                             .levels = levels_[parameter].data(),
                                             .to = operand(parameter)});
@@ -198,6 +214,8 @@ class DeviceParameters {
   typename Device::template Buffer<float> values_, gradients_, first_, second_, averages_;
   typename Device::template Buffer<Half> operands_;
   std::vector<typename Device::template Buffer<PlaneLevels<float>>> levels_;
+  typename Device::template Buffer<TableFit> table_fit_;
+  typename Device::template Buffer<PlaneSums> table_sums_;
   typename Device::template Buffer<double> partial_norms_, squared_norm_;
 };
 

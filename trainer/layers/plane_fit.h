@@ -19,7 +19,7 @@ struct PlaneSums {
 // thresholds(), and Take moves on.
 class PlaneFit {
  public:
-  constexpr explicit PlaneFit(int planes) : planes_(planes) { levels_.planes = planes; }
+  constexpr explicit PlaneFit(int planes = 1) : planes_(planes) { levels_.planes = planes; }
 
   constexpr int planes() const { return planes_; }
   // Passes that a fit takes.
