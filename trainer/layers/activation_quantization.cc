@@ -34,6 +34,9 @@ BITLM_ALWAYS_INLINE void RoundRow(Real limit, bool hidden, Real* x, int64_t cols
 BITLM_CLONES void RoundRowFloat(float limit, bool hidden, float* x, int64_t cols) {
   RoundRow(limit, hidden, x, cols);
 }
+void RoundRowDouble(double limit, bool hidden, double* x, int64_t cols) {
+  RoundRow(limit, hidden, x, cols);
+}
 
 template <typename Real, typename Row>
 void RoundRows(const ActivationGrid& grid, Real* x, int64_t rows, int64_t cols, Row round_row) {
@@ -60,7 +63,7 @@ void RoundActivationRows(const ActivationGrid& grid, float* x, int64_t rows, int
 }
 
 void RoundActivationRows(const ActivationGrid& grid, double* x, int64_t rows, int64_t cols) {
-  RoundRows(grid, x, rows, cols, RoundRow<double>);
+  RoundRows(grid, x, rows, cols, RoundRowDouble);
 }
 
 void RoundActivations(const ActivationGrid& grid, float* x, int64_t rows, int64_t cols,

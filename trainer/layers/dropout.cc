@@ -20,6 +20,9 @@ BITLM_CLONES void DropRowFloat(uint32_t key, uint32_t threshold, float factor, f
                                int64_t cols) {
   DropRow(key, threshold, factor, x, cols);
 }
+void DropRowDouble(uint32_t key, uint32_t threshold, double factor, double* x, int64_t cols) {
+  DropRow(key, threshold, factor, x, cols);
+}
 
 struct Rate {
   uint32_t threshold;  // A hash below it drops.
@@ -83,7 +86,7 @@ void ApplyDropout(const DropoutMask& mask, float* x, int64_t rows, int64_t cols,
 
 void ApplyDropout(const DropoutMask& mask, double* x, int64_t rows, int64_t cols,
                   ThreadPool* pool) {
-  Apply(mask, x, rows, cols, pool, DropRow<double>);
+  Apply(mask, x, rows, cols, pool, DropRowDouble);
 }
 
 void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, float* x, int64_t rows,
@@ -93,7 +96,7 @@ void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, float* x, int64_
 
 void ApplyDropoutToRows(const DropoutMask& mask, int64_t first, double* x, int64_t rows,
                         int64_t cols) {
-  ApplyToRows(mask, first, x, rows, cols, DropRow<double>);
+  ApplyToRows(mask, first, x, rows, cols, DropRowDouble);
 }
 
 void ApplyWordDropout(const DropoutMask& mask, std::span<const int32_t> tokens, float* x,
