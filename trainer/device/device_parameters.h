@@ -141,7 +141,6 @@ class DeviceParameters {
 
  private:
   static constexpr int64_t kPiece = 1 << 15;
-  static constexpr int64_t kSample = 1 << 18;  // As in planes.cc.
 
   void FitTogether(DeviceArray array, const std::array<size_t, 2>& of,
                    const std::array<DeviceMask, 2>& masks) {
@@ -172,7 +171,7 @@ class DeviceParameters {
       device_.EachRow(kParts, SumTablePart{.value = At(array, parameter),
                                            .rows = m.rows,
                                            .cols = m.cols,
-                                           .step = std::max<int64_t>(1, m.size() / kSample),
+                                           .step = std::max<int64_t>(1, m.size() / kTableSample),
                                            .parts = kParts,
                                            .planes = m.planes,
                                            .pass = pass,

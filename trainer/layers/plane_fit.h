@@ -4,10 +4,14 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "trainer/layers/plane_levels.h"
 
 namespace bitlm::trainer {
+
+// Values that a table's scales are fitted to, at least: every n-th row of a larger one.
+inline constexpr int64_t kTableSample = 1 << 18;
 
 // What one fit needs of its values, by the thresholds of the last pass.
 struct PlaneSums {

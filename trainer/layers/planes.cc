@@ -11,8 +11,7 @@ namespace bitlm::trainer {
 namespace {
 
 constexpr int64_t kLanes = 16;
-constexpr int64_t kColumns = 32;      // Of one task: its values stay in the second-level cache.
-constexpr int64_t kSample = 1 << 18;  // Values that a table's scales are fitted to, at least.
+constexpr int64_t kColumns = 32;  // Of one task: its values stay in the second-level cache.
 
 template <typename Real>
 struct Lanes {
@@ -162,7 +161,7 @@ void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t
 
 template <typename Real>
 PlaneLevels<Real> FitTable(int planes, const Real* values, int64_t rows, int64_t cols) {
-  const int64_t step = std::max<int64_t>(1, rows * cols / kSample);
+  const int64_t step = std::max<int64_t>(1, rows * cols / kTableSample);
   std::vector<Real> magnitudes;
   for (int64_t r = 0; r < rows; r += step) {
     for (int64_t c = 0; c < cols; ++c) magnitudes.push_back(std::abs(values[r * cols + c]));

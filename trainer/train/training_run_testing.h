@@ -111,10 +111,10 @@ class TrainingRunTest : public testing::Test {
   }
   // Trains `recipe` in pieces of seven steps in "parts", the step after the last checkpoint of each
   // lost as by a kill, and expects what the finished run in "whole" has left.
-  void ExpectSameInParts(const Recipe& recipe) {
+  void ExpectSameInParts(const Recipe& recipe) { ExpectSameInParts(recipe, Options("parts")); }
+  void ExpectSameInParts(const Recipe& recipe, TrainingOptions options) {
+    options.stop_after_steps = 7;
     for (TrainingEnd end = TrainingEnd::kStopped; end == TrainingEnd::kStopped;) {
-      TrainingOptions options = Options("parts");
-      options.stop_after_steps = 7;
       auto part = TrainingRun::Create(recipe, options);
       ASSERT_TRUE(part.ok()) << part.status();
       end = *(*part)->Train();
