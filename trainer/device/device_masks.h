@@ -17,7 +17,7 @@ class DeviceMasks {
 
   void set_key(uint64_t key) { key_ = key; }
 
-  DeviceMask Words(const DropoutRates& dropout) const { return Mask(dropout.words, kWords, 0); }
+  DeviceMask Words(const DropoutRates& dropout) const { return Mask(dropout.words, kWordMask, 0); }
   DeviceMask Input(const DropoutRates& dropout, size_t layer) const {
     return OfRows(layer == 0 ? dropout.input : dropout.hidden, dropout, layer);
   }
@@ -25,17 +25,14 @@ class DeviceMasks {
     return OfRows(dropout.output, dropout, static_cast<uint64_t>(layers_));
   }
   DeviceMask Projection(const DropoutRates& dropout) const {
-    return OfRows(dropout.projection, dropout, kProjection);
+    return OfRows(dropout.projection, dropout, kProjectionMask);
   }
   DeviceLstmMasks Lstm(const DropoutRates& dropout, size_t layer) const {
-    return {.state = Mask(dropout.state, kState + layer, streams_),
-            .recurrent = Mask(dropout.recurrent, kRecurrent + layer, 0)};
+    return {.state = Mask(dropout.state, kStateMask + layer, streams_),
+            .recurrent = Mask(dropout.recurrent, kRecurrentMask + layer, 0)};
   }
 
  private:
-  // As in Network; inputs and outputs of LSTM layers from 0.
-  static constexpr uint64_t kWords = 1000, kRecurrent = 2000, kState = 4000, kProjection = 5000;
-
   DeviceMask Mask(double rate, uint64_t number, int64_t period) const {
     DeviceMask mask;
     if (rate <= 0) return mask;

@@ -119,13 +119,6 @@ class Network {
   double regularization_loss() const { return regularization_loss_; }
 
  private:
-  // Numbers of masks: inputs and outputs of LSTM layers from 0.
-  static constexpr uint64_t kWordMask = 1000;
-  static constexpr uint64_t kRecurrentMask = 2000;
-  static constexpr uint64_t kSoftmaxSample = 3000;
-  static constexpr uint64_t kStateMask = 4000;
-  static constexpr uint64_t kProjectionMask = 5000;
-
   void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, bool training,
                State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {

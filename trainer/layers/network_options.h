@@ -32,6 +32,11 @@ struct DropoutRates {
   bool variational = false;  // One mask for all steps of a segment (Gal and Ghahramani 2016).
 };
 
+// Numbers of a step's random choices, which its key is combined with: inputs and outputs of LSTM
+// layers from 0; masks of a layer have its number added.
+inline constexpr uint64_t kWordMask = 1000, kRecurrentMask = 2000, kSoftmaxSample = 3000,
+                          kStateMask = 4000, kProjectionMask = 5000;
+
 // What the gradients are of besides the cross entropy; 0 = without.
 struct Penalties {
   ActivationRegularization activations;
