@@ -13,6 +13,8 @@ namespace bitlm {
 
 // Whether `name` matches [A-Za-z0-9][A-Za-z0-9._-]*: others are not found in a repository.
 bool IsModelName(std::string_view name);
+// That in words, for messages.
+inline constexpr char kModelNameForm[] = "a name of letters, digits, \".\", \"_\" and \"-\"";
 
 struct ModelLocation {
   std::string name;

@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "engine/base/thread_pool.h"
 #include "engine/model/model_repository.h"
@@ -33,8 +34,7 @@ struct QuantizeArguments {
 absl::Status Quantize(const QuantizeArguments& args) {
   if (!args.name.empty() && !IsModelName(args.name)) {
     return absl::InvalidArgumentError(
-        "--name: \"" + args.name +
-        "\": expected a name of letters, digits, \".\", \"_\" and \"-\"");
+        absl::StrFormat("--name: \"%s\": expected %s", args.name, kModelNameForm));
   }
   BITLM_ASSIGN_OR_RETURN(const auto model, ReadModel(args.model));
   Model quantized = CopyModel(*model);

@@ -84,7 +84,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"name",
        [r](const std::string& value) {
          if (!IsModelName(value)) {
-           return BadValue(value, "a name of letters, digits, \".\", \"_\" and \"-\"");
+           return BadValue(value, kModelNameForm);
          }
          r->name = value;
          return absl::OkStatus();
