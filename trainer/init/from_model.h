@@ -37,7 +37,8 @@ void SetLatentTable(std::span<const float> latent, Network<FastBackend>* network
 // float table, the two are fitted to it; a binary matrix in place of a float one is fitted row by
 // row, to its products with the model's inputs (sign_factors.h), or with a scale per matrix takes
 // the float one's values as latent ones ([ZT] section 4.2). For sign activations these are
-// multiplied with the mean magnitude of the inputs; for a batch norm see norm_from_model.h. Returns
+// multiplied with the mean magnitude of the inputs; for a batch norm see norm_from_model.h. A float
+// table that is tied serves as both tables of a network that has two. Returns
 // which tables were fitted and how well, for people; "" if none was. Errors: FAILED_PRECONDITION
 // naming option, sizes or tensor where the two do not fit.
 absl::StatusOr<std::string> InitializeFromModel(const Model& model, const FitOptions& options,

@@ -73,6 +73,27 @@ INSTANTIATE_TEST_SUITE_P(Presets, SamePresetTest,
                            return name;
                          });
 
+TEST_F(FromModelTest, ATiedTableServesAsBothTables) {
+  ModelConfig tied = SmallConfig("lstm");
+  tied.preset = "custom";
+  tied.output_embedding = MatrixKind::kTied;
+  auto source = MakeNetwork(tied, 1);
+  for (float& w : source->embedding().table().value) w *= 5;
+  const Model model = Export(*source);
+  auto lstm = MakeNetwork("lstm", 2);
+  const double loss = Loss(*source);
+  ASSERT_GT(std::fabs(Loss(*lstm) - loss), 0.1);
+  const auto report = Initialize(model, lstm.get());
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_NEAR(Loss(*lstm), loss, 1e-5 * loss);
+
+  // A binary network starts from it as from the network with two equal tables.
+  auto expected = MakeNetwork("bllm", 3), network = MakeNetwork("bllm", 4);
+  ASSERT_TRUE(Initialize(Export(*lstm), expected.get()).ok());
+  ASSERT_TRUE(Initialize(model, network.get()).ok());
+  EXPECT_NEAR(Loss(*network), Loss(*expected), 1e-5 * loss);
+}
+
 // |product - target|^2 / |target|^2.
 double RelativeError(const std::vector<float>& product, const std::vector<float>& target) {
   double wrong = 0, all = 0;

@@ -5,6 +5,17 @@
 #include <utility>
 
 namespace bitlm::trainer {
+namespace {
+
+Model WithoutTensors(const Model& model) {
+  return {.config = model.config,
+          .metadata = model.metadata,
+          .vocabulary = model.vocabulary,
+          .tensors = {},
+          .golden = {}};
+}
+
+}  // namespace
 
 Values EffectiveMatrix(const Model& model, const std::string& matrix, const std::string& scale,
                        size_t columns) {
@@ -72,12 +83,16 @@ Tensor FloatTensor(std::span<const float> values, std::vector<int64_t> shape) {
   return tensor;
 }
 
+Model Untied(const Model& model) {
+  Model result = WithoutTensors(model);
+  for (const auto& [name, tensor] : model.tensors) result.tensors[name] = CopyOf(tensor);
+  result.config.output_embedding = MatrixKind::kFloat;
+  result.tensors["output_embedding.weight"] = CopyOf(model.tensors.at("embedding.weight"));
+  return result;
+}
+
 Model FloatModel(const Model& model) {
-  Model result{.config = model.config,
-               .metadata = model.metadata,
-               .vocabulary = model.vocabulary,
-               .tensors = {},
-               .golden = {}};
+  Model result = WithoutTensors(model);
   ModelConfig& config = result.config;
   const bool tied = config.output_embedding == MatrixKind::kTied;
   for (MatrixKind* kind : {&config.embedding, &config.output_embedding, &config.input_projection,
@@ -107,10 +122,8 @@ Model FloatModel(const Model& model) {
       for (float& x : result.tensors.at(name).mutable_f32()) x *= ratio;
     }
   } else if (ratio != 1) {
-    config.output_embedding = MatrixKind::kFloat;
-    Tensor table = CopyOf(result.tensors.at("embedding.weight"));
-    for (float& x : table.mutable_f32()) x *= ratio;
-    result.tensors["output_embedding.weight"] = std::move(table);
+    result = Untied(result);
+    for (float& x : result.tensors.at("output_embedding.weight").mutable_f32()) x *= ratio;
   }
   return result;
 }

@@ -31,6 +31,9 @@ Values TimesTransposed(std::span<const float> a, std::span<const float> b, size_
 Tensor CopyOf(const Tensor& tensor);
 Tensor FloatTensor(std::span<const float> values, std::vector<int64_t> shape);
 
+// The same function with an output table of its own, from a model with a float table that is tied.
+Model Untied(const Model& model);
+
 // The same function of float matrices in place of binary ones with a scale by row or table, and of
 // however many planes. A tied table whose two scales differ is followed by a scaled projection, or
 // untied.
