@@ -74,6 +74,13 @@ Process::~Process() {
 
 void Process::Signal(int number) const { kill(pid_, number); }
 
+bool Process::Ended() const {
+  siginfo_t info{};
+  return exit_status_ >= 0 ||
+         (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+          info.si_pid == pid_);
+}
+
 int Process::Wait() {
   if (exit_status_ < 0) {
     int status = 0;

@@ -25,6 +25,8 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void Signal(int number) const;
+  // Whether it has ended; Wait is to be called all the same.
+  bool Ended() const;
   // Waits for its end. Returns the exit status, or 128 + the signal that ended it.
   int Wait();
   // After Wait.

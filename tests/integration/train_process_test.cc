@@ -2,9 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -64,6 +65,13 @@ class TrainProcessTest : public ::testing::Test {
     return Run({Program("bitlm-train"), "train", Path("toy.recipe"), "--output", Path(output),
                 "--quiet", "--threads", threads});
   }
+  // Of the last checkpoint, after which a run writes its metrics; 0 before the first.
+  int64_t Steps(const std::string& output) const {
+    const auto metrics = ReadFile(Path(output + "/metrics.prom"));
+    const std::string name = "bitlm_train_steps_total{model=\"toy\"} ";
+    const size_t at = metrics.ok() ? metrics->find("\n" + name) : std::string::npos;
+    return at == std::string::npos ? 0 : std::stoll(metrics->substr(at + 1 + name.size()));
+  }
   std::string Exported(const std::string& output) const { return Path(output + "/models/toy/1"); }
 
   TemporaryDirectory directory_;
@@ -82,22 +90,36 @@ std::map<std::string, std::string> Figures(const std::string& text) {
   return figures;
 }
 
+// Killed before and after its first checkpoint, then whenever it has got so many steps farther than
+// it was when it started again: inside of steps, validations and the writing of checkpoints, as it
+// happens.
 TEST_F(TrainProcessTest, KilledAtAnyMomentItEndsInTheSameModel) {
   const Result whole = Train("whole", "2");
   ASSERT_EQ(whole.status, 0) << whole.errors;
   EXPECT_EQ(whole.output, Exported("whole") + "\n");
-  const std::vector<std::string> command{
-      Program("bitlm-train"), "train",   Path("toy.recipe"), "--output",
-      Path("killed"),         "--quiet", "--threads",        "1"};
-  // Different moments: of the first steps, of validations, of checkpoints being written.
-  for (const int milliseconds : {20, 60, 110, 170, 230}) {
-    Process process(command);
-    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+  const int64_t last = Steps("whole");
+  ASSERT_GT(last, 500);
+  int midway = 0;
+  const auto kill_when = [&](const std::function<bool()>& reached) {
+    Process process({Program("bitlm-train"), "train", Path("toy.recipe"), "--output",
+                     Path("killed"), "--quiet", "--threads", "1"});
+    while (!reached() && !process.Ended()) std::this_thread::yield();
     process.Signal(SIGKILL);
-    process.Wait();
+    const int status = process.Wait();
+    EXPECT_TRUE(status == 128 + SIGKILL || status == 0) << status << ": " << process.errors();
+    const int64_t steps = Steps("killed");
+    midway += status == 128 + SIGKILL && steps > 0 && steps < last;
+  };
+  for (const char* file : {"killed/recipe.txt", "killed/checkpoint.bin"})
+    kill_when([&] { return std::filesystem::exists(Path(file)); });
+  for (const int64_t farther : {1, 1, 40, 90}) {
+    const int64_t before = Steps("killed");
+    kill_when([&] { return Steps("killed") >= before + farther; });
   }
+  EXPECT_GE(midway, 1);
   const Result rest = Train("killed");
   ASSERT_EQ(rest.status, 0) << rest.errors;
+  EXPECT_EQ(Steps("killed"), last);
   for (const char* file : {"/model.safetensors", "/vocab.txt", "/config.json"}) {
     EXPECT_EQ(*ReadFile(Exported("whole") + file), *ReadFile(Exported("killed") + file)) << file;
   }

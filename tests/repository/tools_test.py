@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests of the checks in tools/: each must fail on what it forbids; and of the report of benchmarks."""
+"""Tests of the checks in tools/: each must fail on what it forbids; of recipes; and of the report of benchmarks."""
 
 import importlib.machinery
 import importlib.util
@@ -38,6 +38,78 @@ class RecipeKeysTest(unittest.TestCase):
         documented = [key for row in rows for key in re.findall(r"`(.*?)`", row)]
         self.assertGreater(len(known), 60)
         self.assertEqual(sorted(documented), sorted(known))
+
+
+def recipes():
+    """The recipes of the tree: their texts, by name."""
+    folder = os.path.join(ROOT, "trainer", "recipes")
+    return {name[:-len(".recipe")]: read(os.path.join("trainer", "recipes", name))
+            for name in sorted(os.listdir(folder)) if name.endswith(".recipe")}
+
+
+def section(text, title):
+    """The lines of a document's section, without those of the ones after it."""
+    lines = text.split("\n")
+    begin = lines.index(title)
+    ends = (i for i in range(begin + 1, len(lines)) if lines[i].startswith("#"))
+    return lines[begin:next(ends, len(lines))]
+
+
+def names_figure(line, name, figure):
+    """Whether a line has both the recipe `name` and the figure, each as a whole."""
+    return f"`{name}`" in line and re.search(rf"(?<![\d.,]){re.escape(figure)}(?!\d|[.,]\d)", line) is not None
+
+
+class RecipesTest(unittest.TestCase):
+    # Their figures are in the columns of a table, whose heads leave out what all have in common.
+    TABLE_5 = {"ptb-table5-bllm": "bllm", "ptb-table5-bllm-no-i": "no-i", "ptb-table5-bllm-no-o": "no-o",
+               "ptb-table5-bllm-no-io": "no-io"}
+
+    def test_runs_that_a_recipe_names_are_of_recipes(self):
+        """In comments, too: with the commands that generate text."""
+        names = set(recipes())
+        texts = dict(recipes())
+        for name in os.listdir(os.path.join(ROOT, "trainer", "recipes", "shared")):
+            texts["shared/" + name] = read(os.path.join("trainer", "recipes", "shared", name))
+        found = 0
+        for name, text in texts.items():
+            for run in re.findall(r"\bruns/([\w.-]+)/", text) + re.findall(r"^init\.run = runs/(\S+)$", text, re.M):
+                with self.subTest(recipe=name, run=run):
+                    self.assertIn(run, names)
+                found += 1
+            for run, model in re.findall(r"\bruns/([\w.-]+)/models/([\w.-]+)/1\b", text):
+                with self.subTest(recipe=name, model=model):
+                    self.assertEqual(run, model)
+        self.assertGreater(found, 60)
+
+    def test_expected_perplexities_are_results(self):
+        results = read("docs/results.md")
+        lines = results.split("\n")
+        expected = {name: figure for name, text in recipes().items()
+                    for figure in re.findall(r"^expected_perplexity = (\S+)$", text, re.M)}
+        self.assertGreater(len(expected), 40)
+        for name, figure in expected.items():
+            if name in self.TABLE_5:
+                continue
+            with self.subTest(recipe=name, expected=figure):
+                self.assertTrue(any(names_figure(line, name, figure) for line in lines))
+        table = [[cell.strip() for cell in line.strip("| ").split("|")]
+                 for line in section(results, "## [LCY18] Table 5: without the linear layers")
+                 if line.startswith("|")]
+        head = next(row for row in table if "bllm, fitted scales" in row)
+        ours = next(row for row in table if row[0] == "ours, seed 1")
+        for name, column in self.TABLE_5.items():
+            with self.subTest(recipe=name):
+                self.assertEqual(ours[head.index(column) - len(head)], expected[name])
+
+    def test_figures_are_whole(self):
+        line = "| 4,348 | **92.09** | `wikitext-2-2bit` (93.5, 1,140.78), 85.86; 7.12."
+        for name, figure, named in [("wikitext-2-2bit", "92.09", True), ("wikitext-2", "92.09", False),
+                                    ("wikitext-2-2bit", "2.09", False), ("wikitext-2-2bit", "92.0", False),
+                                    ("wikitext-2-2bit", "140.78", False), ("wikitext-2-2bit", "85.86", True),
+                                    ("wikitext-2-2bit", "7.12", True), ("wikitext-2-2bit", "4", False)]:
+            with self.subTest(name=name, figure=figure):
+                self.assertEqual(names_figure(line, name, figure), named)
 
 
 class CheckIncludesTest(unittest.TestCase):

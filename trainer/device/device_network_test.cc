@@ -27,6 +27,13 @@ struct Case {
   ModelConfig config;
   DropoutRates dropout;
   ActivationRegularization regularization;
+  bool fitted = false;  // Scales, of one plane.
+
+  NetworkShape shape() const {
+    NetworkShape of = kShape;
+    of.fitted_scales = fitted;
+    return of;
+  }
 };
 
 ModelConfig Tied(int layers) {
@@ -78,7 +85,12 @@ std::vector<Case> Cases() {
           {"tied, table of two planes",
            Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kFloat, MatrixKind::kFloat)),
            {},
-           {}}};
+           {}},
+          {"bllm, fitted", SmallConfig("bllm", 2), every, {}, true},
+          {"bllm-no-i, fitted", SmallConfig("bllm-no-i"), standard, {}, true},
+          {"bllm-no-o, fitted", SmallConfig("bllm-no-o"), every, {}, true},
+          {"bllm-no-io, fitted", SmallConfig("bllm-no-io", 2), {}, {}, true},
+          {"tied, binary, fitted", TiedBinary(), standard, {}, true}};
 }
 
 enum class Where { kHost, kCuda, kCudaBfloat16 };
@@ -136,11 +148,11 @@ TEST_P(DeviceNetworkTest, LossGradientsAndStateAreTheNetworks) {
   const Batch batch = SmallBatch(11);
   for (const Case& c : Cases()) {
     SCOPED_TRACE(c.name);
-    FloatNetwork network(backend, c.config, kShape);
+    FloatNetwork network(backend, c.config, c.shape());
     network.set_penalties({.activations = c.regularization, .self_normalization = 0});
     Randomize(network, 0.4);
     FloatNetwork::State state = SomeState(network);
-    const auto model = DeviceModelOf(c.config, kShape);
+    const auto model = DeviceModelOf(c.config, c.shape());
     ASSERT_TRUE(model.ok()) << model.status();
     const auto device =
         MakeTrainer(GetParam(), *model,
@@ -248,13 +260,13 @@ TEST_P(DeviceNetworkTest, TrainsAsOptimizerAndAverageDo) {
   for (const OptimizerOptions& options : {sgd, adam}) {
     for (const Case& c : Cases()) {
       SCOPED_TRACE(c.name + (options.kind == OptimizerKind::kAdam ? ", Adam" : ", SGD"));
-      FloatNetwork network(backend, c.config, kShape);
+      FloatNetwork network(backend, c.config, c.shape());
       network.set_penalties({.activations = c.regularization, .self_normalization = 0});
       Randomize(network, 0.4);
       FloatNetwork::State state = SomeState(network);
       Optimizer optimizer(options, network.Parameters(), &pool);
       WeightAverage average(0.8, network.Parameters(), &pool);
-      const auto device = MakeTrainer(GetParam(), DeviceModelOf(c.config, kShape).value(),
+      const auto device = MakeTrainer(GetParam(), DeviceModelOf(c.config, c.shape()).value(),
                                       {.dropout = c.dropout,
                                        .regularization = c.regularization,
                                        .optimizer = options,

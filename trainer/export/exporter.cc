@@ -131,7 +131,9 @@ void AddLstm(const std::string& name, LstmLayer<FastBackend>& layer, ThreadPool*
   const Parameter<float>& h = layer.weight_h().parameter;
   (*tensors)[name + ".weight_x"] = TransposedTensor(x);
   (*tensors)[name + ".weight_h"] = TransposedTensor(h);
-  (*tensors)[name + ".bias"] = VectorTensor(layer.bias());
+  Tensor bias = MakeTensor(DType::kF32, {layer.bias().cols});
+  std::copy_n(layer.effective_bias(), layer.bias().cols, bias.mutable_f32().begin());
+  (*tensors)[name + ".bias"] = std::move(bias);
   if (layer.has_gamma()) {
     (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), x.alpha);
   } else if (layer.binary()) {

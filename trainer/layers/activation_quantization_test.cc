@@ -80,16 +80,31 @@ TEST(ActivationQuantizationTest, GradientsPassStraightThrough) {
   ThreadPool pool(2);
   DoubleBackend backend(&pool);
   const Batch batch = SmallBatch(11);
-  for (const char* preset : {"lstm", "belm", "bllm"}) {
-    SCOPED_TRACE(preset);
-    ModelConfig config = SmallConfig(preset, 2);
-    DoubleNetwork plain(backend, config, kShape);
+  struct Case {
+    const char* name;
+    ModelConfig config;
+    bool fitted = false;
+  };
+  const ModelConfig tied =
+      TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary);
+  for (const Case& c : std::vector<Case>{{"lstm", SmallConfig("lstm", 2)},
+                                         {"belm", SmallConfig("belm", 2)},
+                                         {"bllm", SmallConfig("bllm", 2)},
+                                         {"bllm, fitted", SmallConfig("bllm", 2), true},
+                                         {"bllm-no-io, fitted", SmallConfig("bllm-no-io", 2), true},
+                                         {"tied", tied},
+                                         {"tied, two planes", Planes(2, tied)}}) {
+    SCOPED_TRACE(c.name);
+    ModelConfig config = c.config;
+    NetworkShape shape = kShape;
+    shape.fitted_scales = c.fitted;
+    DoubleNetwork plain(backend, config, shape);
     Randomize(plain, 0.4);
     const double loss = LossOf(&plain, batch);
     double differences[3] = {};
     for (const int planes : {1, 2}) {
       config.activation_planes = planes;
-      DoubleNetwork network(backend, config, kShape);
+      DoubleNetwork network(backend, config, shape);
       network.set_activation_quantization(true);
       Randomize(network, 0.4);
       differences[planes] = std::fabs(LossOf(&network, batch) - loss);
@@ -106,7 +121,7 @@ TEST(ActivationQuantizationTest, GradientsPassStraightThrough) {
         EXPECT_GT(norm, 0);
       }
     }
-    if (config.output_projection == MatrixKind::kNone) {
+    if (config.preset == "lstm") {
       EXPECT_EQ(differences[1], 0);
       EXPECT_EQ(differences[2], 0);
     } else {

@@ -56,7 +56,11 @@ TEST_P(ClassifierTest, HasARowOfTheOutputTableForEachClass) {
   EXPECT_EQ(network_.embedding().table().rows, 11);
 }
 
+// Of sign activations linearized about the pass, as the straight-through estimator takes them.
 TEST_P(ClassifierTest, GradientsAreFiniteDifferences) {
+  const double loss = Loss();
+  LinearizeSigns(network_);
+  EXPECT_EQ(Loss(), loss);
   EXPECT_GT(ExpectFiniteDifferences(network_, [&] { return Loss(); }), 30);
 }
 
@@ -90,8 +94,13 @@ TEST_P(ClassifierTest, AnswersWithTheMostProbableClass) {
   EXPECT_GT(std::count_if(answered.begin(), answered.end(), [](int n) { return n > 0; }), 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, ClassifierTest, testing::Values("lstm", "belm", "bllm"),
-                         [](const auto& test) { return std::string(test.param); });
+INSTANTIATE_TEST_SUITE_P(Presets, ClassifierTest,
+                         testing::Values("lstm", "belm", "bllm", "bw-lstm", "xnor-lstm"),
+                         [](const auto& test) {
+                           std::string name = test.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace bitlm::trainer

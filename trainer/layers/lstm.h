@@ -31,12 +31,14 @@ struct LstmKind {
   ScaleKind scale = ScaleKind::kPerRow;  // Of binary matrices.
   ActivationKind activation = ActivationKind::kReal;
   NormKind norm = NormKind::kNone;
+  bool binary_bias = false;  // b ~ alpha_b sign(b); of binary matrices with a scale per matrix.
 };
 
 // Rows are t * B + b. With scales per row a binary layer has one gamma per row of {W_x, W_h}
 // together: s = W_x^b e + W_h^b h, gates = s * exp(gamma) + b. With scales per matrix: gates =
-// alpha_x sign(W_x) e + alpha_h sign(W_h) h + b. Norms: lstm_norm.h. With sign activations h enters
-// its product as its sign; x is one already, or 0 where dropout has taken it out.
+// alpha_x sign(W_x) e + alpha_h sign(W_h) h + b, with a binary bias alpha_b sign(b) in the place of
+// b (its latent values have no limit). Norms: lstm_norm.h. With sign activations h enters its
+// product as its sign; x is one already, or 0 where dropout has taken it out.
 template <typename Backend>
 class LstmLayer {
  public:
@@ -73,6 +75,7 @@ class LstmLayer {
       gamma_ = MakeParameter<Real>(name + ".gamma", 1, 4 * hidden);
       exp_gamma_.resize(Size(1, 4 * hidden));
     }
+    if (per_matrix_ && kind.binary_bias) bias_signs_.resize(Size(1, 4 * hidden));
     if (kind.norm != NormKind::kNone) norm_.emplace(kind.norm, name, streams, steps, rows, hidden);
     if (kind.activation == ActivationKind::kSign) h_sign_.emplace(rows, hidden);
   }
@@ -80,6 +83,10 @@ class LstmLayer {
   Weight<Backend>& weight_x() { return weight_x_; }
   Weight<Backend>& weight_h() { return weight_h_; }
   Parameter<Real>& bias() { return bias_; }
+  // What is added to the gates, [4H], as of the last Pack.
+  const Real* effective_bias() const {
+    return bias_signs_.empty() ? bias_.value.data() : bias_signs_.data();
+  }
   Parameter<Real>& gamma() { return gamma_; }  // Of a binary layer with scales per row.
   bool binary() const { return weight_x_.parameter.binary(); }
   bool has_gamma() const { return !exp_gamma_.empty(); }
@@ -114,6 +121,11 @@ class LstmLayer {
     ThreadPool* pool = backend_.pool();
     factor_x_ = per_matrix_ ? MeanMagnitude(weight_x_.parameter, pool) : weight_x_.factor();
     factor_h_ = per_matrix_ ? MeanMagnitude(weight_h_.parameter, pool) : weight_h_.factor();
+    if (!bias_signs_.empty()) {
+      bias_factor_ = MeanMagnitude(bias_, pool);
+      for (size_t j = 0; j < bias_signs_.size(); ++j)
+        bias_signs_[j] = bias_.value[j] > 0 ? bias_factor_ : -bias_factor_;
+    }
     if (norm_) norm_->Pack();
   }
 
@@ -171,7 +183,7 @@ class LstmLayer {
           RunLstmCellForward(LstmCellForward<Real>{.hidden = hidden_,
                                                    .factor = norm_ ? Real(1) : factor_h_,
                                                    .scale = norm_ ? nullptr : scale(),
-                                                   .bias = bias_.value.data(),
+                                                   .bias = effective_bias(),
                                                    .gates = gates_.data() + r * gate_cols,
                                                    .c_previous = c_in_.data() + r * hidden_,
                                                    .c = c_.data() + r * hidden_,
@@ -267,6 +279,7 @@ class LstmLayer {
       BackThroughScale(factor_x_, backend_.pool(), &weight_x_.parameter);
       BackThroughScale(factor_h_, backend_.pool(), &weight_h_.parameter);
     }
+    if (!bias_signs_.empty()) BackThroughScale(bias_factor_, backend_.pool(), &bias_);
     if (has_gamma()) {
       std::fill(gamma_.gradient.begin(), gamma_.gradient.end(), Real(0));
       AddGammaGradient(weight_x_.parameter, gamma_.gradient.data());
@@ -298,13 +311,13 @@ class LstmLayer {
   bool per_matrix_;
   int64_t streams_, steps_, rows_, hidden_;
   Weight<Backend> weight_x_, weight_h_;
-  Real factor_x_ = 1, factor_h_ = 1;
+  Real factor_x_ = 1, factor_h_ = 1, bias_factor_ = 1;
   std::optional<LstmNorm<Real>> norm_;
   std::optional<SignActivation<Real>> h_sign_;  // Of sign activations.
   Parameter<Real> bias_, gamma_;
   DropoutMask state_dropped_;
   ActivationGrid state_grid_;
-  std::vector<Real> exp_gamma_;
+  std::vector<Real> exp_gamma_, bias_signs_;
   typename Backend::Left x_left_, x_transposed_, h_left_, h_transposed_, gradient_left_;
   typename Backend::Right gradient_right_;
   AlignedBuffer<Real> gates_;  // Products, then activations, then gradients of pre-activations.

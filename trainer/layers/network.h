@@ -205,7 +205,8 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   const LstmKind kind{.binary = IsLearned(config.recurrent, planes.recurrent),
                       .scale = config.scale,
                       .activation = config.activation,
-                      .norm = config.norm};
+                      .norm = config.norm,
+                      .binary_bias = shape.binary_bias};
   for (int layer = 0; layer < config.layers; ++layer) {
     const int64_t inputs = config.LstmInputSize(layer);
     lstm_.push_back(std::make_unique<LstmLayer<Backend>>(backend, "lstm." + std::to_string(layer),

@@ -19,6 +19,9 @@ struct NetworkShape {
   // Scales of binary matrices are fitted to their latent values (planes.h) instead of learned. With
   // several planes they always are.
   bool fitted_scales = false;
+  // Biases of LSTM layers are signs with one scale each ([ZT] section 3.1); needs binary matrices
+  // with a scale per matrix.
+  bool binary_bias = false;
 };
 
 struct DropoutRates {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "trainer/layers/finite_differences_testing.h"
@@ -35,7 +36,23 @@ void ExpectFiniteDifferences(DoubleNetwork& network, const Batch& batch,
       network, [&] { return LossOf(network, batch, dropout); }, most, tolerance);
 }
 
-class GradientTest : public testing::TestWithParam<ModelConfig> {};
+// A network, with learned scales where it has one plane, or with fitted ones.
+struct GradientCase {
+  GradientCase(ModelConfig of, bool fitted_scales = false)  // NOLINT: lists are of configs.
+      : config(std::move(of)), shape(kShape) {
+    shape.fitted_scales = fitted_scales;
+  }
+  ModelConfig config;
+  NetworkShape shape;
+};
+
+GradientCase Fitted(const ModelConfig& config) { return {config, true}; }
+
+class GradientTest : public testing::TestWithParam<GradientCase> {
+ protected:
+  const ModelConfig& config_ = GetParam().config;
+  const NetworkShape& shape_ = GetParam().shape;
+};
 
 TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
   ThreadPool pool(1);
@@ -45,14 +62,14 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
         DropoutRates{.input = 0.3, .hidden = 0.2, .output = 0.4, .variational = true},
         DropoutRates{.input = 0.2, .words = 0.3, .recurrent = 0.4},
         DropoutRates{.projection = 0.3, .recurrent = 0.2, .state = 0.4}}) {
-    DoubleNetwork network(backend, GetParam(), kShape);
+    DoubleNetwork network(backend, config_, shape_);
     Randomize(network, 0.4);
-    const Batch batch = SmallBatch(GetParam().vocabulary_size);
+    const Batch batch = SmallBatch(config_.vocabulary_size);
     int nonzero = 0;
     ExpectFiniteDifferences(network, batch, dropout, 1 << 20, &nonzero);
-    // Fewer where scales are not parameters, or are one a matrix.
-    const bool row_scales = GetParam().scale == ScaleKind::kPerRow && GetParam().MostPlanes() == 1;
-    EXPECT_GT(nonzero, row_scales ? 40 : 35);
+    // Fewer where scales are one a matrix, or are not parameters: then biases may be all there is.
+    const bool row_scales = config_.scale == ScaleKind::kPerRow && config_.MostPlanes() == 1;
+    EXPECT_GT(nonzero, shape_.fitted_scales ? 23 : row_scales ? 40 : 35);
   }
 }
 
@@ -62,16 +79,19 @@ TEST_P(GradientTest, EqualsFiniteDifferencesOfEveryContinuousParameter) {
 TEST_P(GradientTest, BinaryGradientIsThatOfTheEffectiveFloatNetwork) {
   ThreadPool pool(1);
   for (const double hardness : {1.0, 0.4}) {
-    if (hardness < 1 && GetParam().MostPlanes() == 1) continue;
+    if (hardness < 1 && config_.MostPlanes() == 1 && !shape_.fitted_scales) continue;
     SCOPED_TRACE(hardness);
     DoubleBackend backend(&pool);
-    DoubleNetwork binary(backend, GetParam(), kShape);
+    DoubleNetwork binary(backend, config_, shape_);
+    if (shape_.fitted_scales) {
+      ASSERT_TRUE(binary.embedding().table().fitted());
+    }
     binary.set_hardness(hardness);
     Randomize(binary, 0.4);
     Parameter<double>* input_gamma = binary.embedding().gamma();
     // A tied float table has one scale for both uses.
     if (input_gamma != nullptr && binary.embedding().tied()) input_gamma->value[0] = 0;
-    ModelConfig config = GetParam();
+    ModelConfig config = config_;
     const auto to_float = [](MatrixKind kind) {
       return kind == MatrixKind::kBinary ? MatrixKind::kFloat : kind;
     };
@@ -224,7 +244,7 @@ void ExpectFastBackendAgrees(const ModelConfig& config, const NetworkShape& shap
 }
 
 TEST_P(GradientTest, FastBackendAgreesWithDoublePrecision) {
-  ExpectFastBackendAgrees(GetParam(), kShape, SmallBatch(GetParam().vocabulary_size));
+  ExpectFastBackendAgrees(config_, shape_, SmallBatch(config_.vocabulary_size));
 }
 
 // Several tiles of words, blocks of columns, pieces of rows and slices of streams, none of them
@@ -403,9 +423,10 @@ TEST(SampledSoftmaxTest, PlanesOfATableAreSampledAsTheirValues) {
     ASSERT_NEAR(planes.output().table().gradient[i], table.gradient[i], 1e-12) << i;
 }
 
-std::string PresetName(const testing::TestParamInfo<ModelConfig>& test) {
-  std::string name = test.param.preset + "_" + std::to_string(test.param.layers) + "_" +
-                     std::to_string(test.param.embedding_size);
+std::string PresetName(const testing::TestParamInfo<GradientCase>& test) {
+  const ModelConfig& config = test.param.config;
+  std::string name = config.preset + "_" + std::to_string(config.layers) + "_" +
+                     std::to_string(config.embedding_size);
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 }
@@ -447,6 +468,15 @@ INSTANTIATE_TEST_SUITE_P(
         PlanesByMatrix(2, 1, 1,
                        TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary)),
         Planes(2, TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary, MatrixKind::kBinary))));
+// One plane, as what starts from a float network without a linear layer has it.
+INSTANTIATE_TEST_SUITE_P(FittedScales, GradientTest,
+                         testing::Values(Fitted(SmallConfig("bllm")), Fitted(SmallConfig("belm")),
+                                         Fitted(SmallConfig("bllm-no-i")),
+                                         Fitted(SmallConfig("bllm-no-o", 2)),
+                                         Fitted(SmallConfig("bllm-no-io")),
+                                         Fitted(TiedConfig(MatrixKind::kBinary, MatrixKind::kBinary,
+                                                           MatrixKind::kBinary))),
+                         PresetName);
 
 }  // namespace
 }  // namespace bitlm::trainer

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "trainer/tensor/random.h"
@@ -129,12 +130,14 @@ TEST(OptimizerTest, MayClipWithoutLatentWeights) {
 
 // Kingma and Ba 2015, Algorithm 1, two steps by hand; with beta1 = 0 the first moment is the
 // gradient.
-class AdamTest : public testing::TestWithParam<double> {};
+class AdamTest : public testing::TestWithParam<std::pair<double, double>> {};
 
 TEST_P(AdamTest, CorrectsItsMomentsBias) {
   ThreadPool pool(1);
   Parameters p;
-  const OptimizerOptions options{.kind = OptimizerKind::kAdam, .clip_norm = 0, .beta1 = GetParam()};
+  const auto [beta1, beta2] = GetParam();
+  const OptimizerOptions options{
+      .kind = OptimizerKind::kAdam, .clip_norm = 0, .beta1 = beta1, .beta2 = beta2};
   Optimizer optimizer(options, p.all(), &pool);
   double m = 0, v = 0, w = 0.2;
   const double gradients[] = {-0.04, 0.01};
@@ -152,7 +155,9 @@ TEST_P(AdamTest, CorrectsItsMomentsBias) {
   EXPECT_EQ(optimizer.steps(), 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Beta1, AdamTest, testing::Values(0.9, 0.0));
+INSTANTIATE_TEST_SUITE_P(Betas, AdamTest,
+                         testing::Values(std::pair(0.9, 0.999), std::pair(0.0, 0.999),
+                                         std::pair(0.9, 0.5)));
 
 TEST(OptimizerTest, DecayIsForFloatMatricesOnly) {
   for (const OptimizerKind kind : {OptimizerKind::kSgd, OptimizerKind::kAdam}) {

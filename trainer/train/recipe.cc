@@ -115,6 +115,7 @@ std::map<std::string, Setter> Setters(Recipe* r) {
       {"binary.anneal", Number(&r->anneal, 0, 1)},
       {"binary.scales",
        Choice<bool>(&r->shape.fitted_scales, {{"learned", false}, {"fitted", true}})},
+      {"binary.bias", Choice<bool>(&r->shape.binary_bias, {{"true", true}, {"false", false}})},
       {"dropout.input", Number(&r->dropout.input, 0, 0.99)},
       {"dropout.hidden", Number(&r->dropout.hidden, 0, 0.99)},
       {"dropout.output", Number(&r->dropout.output, 0, 0.99)},
@@ -325,6 +326,11 @@ absl::StatusOr<Recipe> ParseLines(const std::vector<Line>& lines, std::string_vi
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s: binary.scales: \"fitted\" goes with scale per_row, activation real and norm none",
         source));
+  }
+  if (recipe.shape.binary_bias && (recipe.model.recurrent != MatrixKind::kBinary ||
+                                   recipe.model.scale != ScaleKind::kPerMatrix)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: binary.bias: goes with recurrent binary and scale per_matrix", source));
   }
   if (recipe.shape.softmax_samples % kSampleUnit != 0) {
     return absl::InvalidArgumentError(

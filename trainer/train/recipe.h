@@ -49,6 +49,7 @@ struct Recipe {
   NetworkShape shape;       // batch.streams (64), batch.steps (35), softmax.samples (0)
                             // binary.scales (learned, fitted): of binary matrices, see
                             // layers/planes.h; with model.bit_planes above 1 always fitted
+                            // binary.bias (false): LSTM biases of one bit and a scale
   // binary.anneal: the part of the run, from its start, over which binary matrices with fitted
   // scales go linearly from their latent values to planes; validations are of planes. With
   // init.model they start from the values of its matrices as they are.

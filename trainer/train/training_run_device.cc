@@ -21,8 +21,7 @@ absl::Status CheckOnDevice(const Recipe& recipe) {
         std::pair(recipe.model.self_normalized, "model.self_normalized"),
         std::pair(recipe.anneal > 0, "binary.anneal"),
         std::pair(recipe.activation_quantization, "activation_quantization"),
-        std::pair(recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0, "pruning"),
-        std::pair(recipe.constant_dimensions > 0, "self_normalization.dimensions")}) {
+        std::pair(recipe.pruning.embedding > 0 || recipe.pruning.recurrent > 0, "pruning")}) {
     if (set) return absl::InvalidArgumentError(absl::StrFormat("%s: not on a device", key));
   }
   return absl::OkStatus();

@@ -1,7 +1,9 @@
 // Runs whose steps a device takes: HostDevice, the CUDA device's stand-in.
 
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "trainer/device/device_network.h"
 #include "trainer/device/host_device.h"
@@ -80,6 +82,66 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
   EXPECT_THAT(error(MakeRecipe("lstm"), none), testing::HasSubstr("there is none"));
   // Nothing was begun: the CPU may do so.
   EXPECT_FALSE(std::filesystem::exists(directory_ + "/none/checkpoint.bin"));
+}
+
+// What a device does not do it refuses by its key, before anything is begun; the CPU trains it.
+TEST_F(TrainingRunDeviceTest, RefusesEachKeyByItsName) {
+  const std::string model = directory_ + "/lstm/models/toy/1";
+  {
+    auto run = TrainingRun::Create(MakeRecipe("lstm", "epochs = 1\n"), Options("lstm"));
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    ASSERT_EQ(*(*run)->Export(), model);
+  }
+  struct Refused {
+    std::string preset, keys, named;
+  };
+  const std::string start = "init.model = " + model + "\n";
+  for (const Refused& refused : std::vector<Refused>{
+           {"bllm", "clip_latent = false\nclip_norm = 5\n", "clip_latent: not on a device"},
+           {"bllm", "model.self_normalized = true\n", "model.self_normalized: not on a device"},
+           {"bllm_fitted", "binary.anneal = 0.5\n", "binary.anneal: not on a device"},
+           {"bllm", "activation_quantization = true\n", "activation_quantization: not on a device"},
+           {"lstm", start + "pruning.embedding = 0.5\n", "pruning: not on a device"},
+           {"lstm", start + "pruning.recurrent = 0.5\n", "pruning: not on a device"},
+           {"bllm", "model.scale = per_matrix\n", "model.scale: per matrix: is not trained on"},
+           {"lstm_layer_norm", "", "model.norm: is not trained on a device"},
+           {"bllm", "model.activation = sign\n", "model.activation: signs: is not trained on"}}) {
+    SCOPED_TRACE(refused.named);
+    const Recipe recipe = MakeRecipe(refused.preset, refused.keys);
+    const absl::Status status = TrainingRun::Create(recipe, OnHost("refused")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::StartsWith(refused.named));
+    EXPECT_FALSE(std::filesystem::exists(directory_ + "/refused/checkpoint.bin"));
+    const auto on_cpu = TrainingRun::Create(recipe, Options("cpu"));
+    EXPECT_TRUE(on_cpu.ok()) << on_cpu.status();
+    std::filesystem::remove_all(directory_ + "/cpu");
+  }
+  // Without a norm to clip to, latent weights are not clipped anywhere.
+  EXPECT_TRUE(TrainingRun::Create(MakeRecipe("bllm", "clip_latent = false\nclip_norm = 0\n"),
+                                  OnHost("unclipped"))
+                  .ok());
+}
+
+// Of more words than samples; and teachers that a device cannot have.
+TEST_F(TrainingRunDeviceTest, RefusesSamplesAndTeachersByTheirKeys) {
+  std::string many;
+  for (int word = 0; word < 1100; ++word) many += "v" + std::to_string(word) + "\n";
+  ASSERT_TRUE(WriteFileAtomically(directory_ + "/train.txt", MadeUpText(1, 400) + many).ok());
+  const auto refusal = [&](const std::string& keys) {
+    const absl::Status status =
+        TrainingRun::Create(MakeRecipe("lstm", keys), OnHost("refused")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal("softmax.samples = 1024\n"), testing::StartsWith("softmax.samples: a part"));
+
+  auto teacher =
+      TrainingRun::Create(MakeRecipe("lstm_layer_norm", "epochs = 1\n"), Options("norm"));
+  ASSERT_TRUE(teacher.ok()) << teacher.status();
+  ASSERT_EQ(*(*teacher)->Train(), TrainingEnd::kFinished);
+  EXPECT_THAT(refusal("distillation.model = " + *(*teacher)->Export() + "\n"),
+              testing::StartsWith("distillation.model: model.norm: is not trained on a device"));
 }
 
 TEST_F(TrainingRunDeviceTest, LeavesACheckpointWhereAHalvingScheduleEnds) {

@@ -60,7 +60,8 @@ absl::Status TrainingRun::TakeWeights(const std::string& directory) {
   model.context = recipe_.model.context;
   model.activation_planes = recipe_.model.activation_planes;
   model.self_normalized = recipe_.model.self_normalized;
-  if (model != recipe_.model || recipe->shape.fitted_scales != recipe_.shape.fitted_scales)
+  if (model != recipe_.model || recipe->shape.fitted_scales != recipe_.shape.fitted_scales ||
+      recipe->shape.binary_bias != recipe_.shape.binary_bias)
     return refuse("network is another");
   other.identity = identity;
   return ReadCheckpoint(path, &other);

@@ -39,7 +39,8 @@ inline std::string MadeUpText(uint64_t seed, int sentences) {
 
 // A preset, or a network with one table for input and output and a bias per word; "_planes_2" and 3
 // have several planes, "_planes_1_2" of projections alone, "_planes_2_3_1" of each matrix its own,
-// "_fitted" has fitted scales, "_layer_norm" a layer norm.
+// "_fitted" has fitted scales, "_binary_bias" a bias of one bit, "_layer_norm" a layer norm,
+// "_layers_2" two layers.
 inline std::string ModelText(const std::string& full_name) {
   std::string name = full_name;
   if (const size_t at = name.find("_layer_norm"); at != std::string::npos) {
@@ -51,7 +52,9 @@ inline std::string ModelText(const std::string& full_name) {
                                      std::pair("_planes_2_3_1",
                                                "model.bit_planes = 2\nmodel.recurrent_planes = 3\n"
                                                "model.projection_planes = 1\n"),
-                                     std::pair("_fitted", "binary.scales = fitted\n")}) {
+                                     std::pair("_fitted", "binary.scales = fitted\n"),
+                                     std::pair("_binary_bias", "binary.bias = true\n"),
+                                     std::pair("_layers_2", "model.layers = 2\n")}) {
     if (!name.ends_with(suffix)) continue;
     return ModelText(name.substr(0, name.size() - std::strlen(suffix))) + text;
   }
@@ -89,6 +92,13 @@ class TrainingRunTest : public testing::Test {
     absl::StatusOr<Recipe> recipe = ParseRecipe(text, "toy", {});
     EXPECT_TRUE(recipe.ok()) << recipe.status();
     return *std::move(recipe);
+  }
+  // Validation text of `streams` equal parts: so many streams have one each, whole sentences from a
+  // state of zero, as the engine scores them.
+  void WriteEqualValidationTexts(const std::string& text, int streams) {
+    std::string all;
+    for (int i = 0; i < streams; ++i) all += text;
+    ASSERT_TRUE(WriteFileAtomically(directory_ + "/valid.txt", all).ok());
   }
   TrainingOptions Options(const std::string& output) {
     return {.output = directory_ + "/" + output,
