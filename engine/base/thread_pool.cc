@@ -38,7 +38,7 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& body) {
+void ThreadPool::ParallelFor(size_t count, absl::FunctionRef<void(size_t)> body) {
   if (count == 0) return;
   if (workers_.empty() || count == 1) {
     for (size_t i = 0; i < count; ++i) body(i);
@@ -59,7 +59,7 @@ void ThreadPool::ParallelFor(size_t count, const std::function<void(size_t)>& bo
 void ThreadPool::RunCurrentLoop() noexcept {
   while (loop_.next < loop_.count) {
     const size_t index = loop_.next++;
-    const std::function<void(size_t)>& body = *loop_.body;
+    const absl::FunctionRef<void(size_t)> body = *loop_.body;
     mutex_.Unlock();
     body(index);
     mutex_.Lock();

@@ -4,10 +4,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "engine/base/mutex.h"
 
 namespace bitlm {
@@ -27,12 +27,12 @@ class ThreadPool {
 
   // Calls body(i) once for every i in [0, count), on any thread and in any order, and returns when
   // all have returned. `body` must not call ParallelFor of the same pool, nor throw, which ends the
-  // process.
-  void ParallelFor(size_t count, const std::function<void(size_t)>& body);
+  // process. Allocates nothing.
+  void ParallelFor(size_t count, absl::FunctionRef<void(size_t)> body);
 
  private:
   struct Loop {
-    const std::function<void(size_t)>* body = nullptr;
+    const absl::FunctionRef<void(size_t)>* body = nullptr;
     size_t count = 0;
     size_t next = 0;
     size_t done = 0;

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "engine/kernels/elementary/elementary.h"
 #include "engine/kernels/panel.h"
 #include "engine/nn/cpu_language_model.h"
@@ -34,7 +35,7 @@ std::span<const TokenId> WordsOf(std::span<const TokenId> words, TokenId first, 
   return {begin, std::lower_bound(begin, words.end(), first + static_cast<TokenId>(count))};
 }
 
-void ForAll(ThreadPool* pool, size_t count, const std::function<void(size_t)>& body) {
+void ForAll(ThreadPool* pool, size_t count, absl::FunctionRef<void(size_t)> body) {
   if (pool == nullptr) {
     for (size_t i = 0; i < count; ++i) body(i);
   } else {

@@ -80,8 +80,8 @@ void CpuWordOutput::Top(size_t row) const {
   }
 }
 
-void CpuWordOutput::ForLogits(size_t row, size_t count, const std::function<TokenId(size_t)>& word,
-                              const std::function<void(size_t, float)>& take) const {
+void CpuWordOutput::ForLogits(size_t row, size_t count, absl::FunctionRef<TokenId(size_t)> word,
+                              absl::FunctionRef<void(size_t, float)> take) const {
   if (count == 0) return;
   Scratch scratch;
   const FloatRows logits = TakeFloatRows(scratch, 1, kMaxPanels * kPanelRows);

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <span>
 
+#include "absl/functional/function_ref.h"
 #include "engine/base/thread_pool.h"
 #include "engine/nn/cpu_logits.h"
 #include "engine/nn/cpu_weights.h"
@@ -38,8 +38,8 @@ class CpuWordOutput {
   void Targets(size_t row) const;
   void Top(size_t row) const;
   // Calls `take(i, logit)` for i in [0, count): the logit of `word(i)`, which ascends with i.
-  void ForLogits(size_t row, size_t count, const std::function<TokenId(size_t)>& word,
-                 const std::function<void(size_t, float)>& take) const;
+  void ForLogits(size_t row, size_t count, absl::FunctionRef<TokenId(size_t)> word,
+                 absl::FunctionRef<void(size_t, float)> take) const;
 
   const KernelSet& kernels_;
   const std::span<const OutputRow> rows_;

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_format.h"
 #include "engine/base/status.h"
 #include "engine/kernels/layer_norm/layer_norm.h"
@@ -149,7 +149,7 @@ class ReferenceLanguageModel final : public LanguageModel {
     return linear.weight.values.size() + linear.bias.size();
   }
 
-  static void ForRows(size_t count, ThreadPool* pool, const std::function<void(size_t)>& body) {
+  static void ForRows(size_t count, ThreadPool* pool, absl::FunctionRef<void(size_t)> body) {
     if (pool != nullptr) return pool->ParallelFor(count, body);
     for (size_t b = 0; b < count; ++b) body(b);
   }

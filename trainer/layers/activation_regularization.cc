@@ -1,20 +1,17 @@
 #include "trainer/layers/activation_regularization.h"
 
-#include <algorithm>
-#include <vector>
+#include <cstddef>
+
+#include "trainer/tensor/ordered_sum.h"
 
 namespace bitlm::trainer {
 namespace {
 
-// Streams are independent, and each has one writer. Sums body(stream) in a fixed order.
+// Streams are independent, and each has one writer.
 template <typename Body>
 double SumOverStreams(int64_t streams, ThreadPool* pool, const Body& body) {
-  std::vector<double> sums(static_cast<size_t>(streams));
-  pool->ParallelFor(sums.size(),
-                    [&](size_t stream) { sums[stream] = body(static_cast<int64_t>(stream)); });
-  double sum = 0;
-  for (const double of_stream : sums) sum += of_stream;
-  return sum;
+  return OrderedSum(static_cast<size_t>(streams), pool,
+                    [&](size_t stream) { return body(static_cast<int64_t>(stream)); });
 }
 
 template <typename Real>

@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <vector>
 
 #include "engine/base/thread_pool.h"
 #include "trainer/layers/parameter.h"
+#include "trainer/tensor/ordered_sum.h"
 
 namespace bitlm::trainer {
 
@@ -68,11 +70,12 @@ class EmbeddingLayer {
     constexpr int64_t kPiece =
         64;  // Threads own columns: no two write one value, and the order of additions is fixed.
     const auto pieces = static_cast<size_t>((size + kPiece - 1) / kPiece);
-    std::vector<double> sums(pieces);  // Of gradient * sign, for gamma.
     const Real factor = gamma() != nullptr ? std::exp(gamma_.value[0]) : Real(1);
-    pool->ParallelFor(pieces, [&](size_t piece) {
+    // Of gradient * sign, for gamma.
+    const double sum_of_signed = OrderedSum(pieces, pool, [&](size_t piece) {
       const int64_t first = static_cast<int64_t>(piece) * kPiece;
       const int64_t last = std::min(size, first + kPiece);
+      double sum_of_piece = 0;
       for (size_t i = 0; i < tokens.size(); ++i) {
         Real* to = table_.gradient.data() + tokens[i] * size;
         const Real* value = table_.value.data() + tokens[i] * size;
@@ -81,10 +84,11 @@ class EmbeddingLayer {
         if (gamma() == nullptr) continue;
         Real sum = 0;
         for (int64_t c = first; c < last; ++c) sum += value[c] > 0 ? from[c] : -from[c];
-        sums[piece] += static_cast<double>(sum);
+        sum_of_piece += static_cast<double>(sum);
       }
+      return sum_of_piece;
     });
-    SetGammaGradient(sums);
+    SetGammaGradient(sum_of_signed);
     for (const int32_t token : tokens) {
       if (touched_[static_cast<size_t>(token)]) continue;
       touched_[static_cast<size_t>(token)] = 1;
@@ -103,12 +107,9 @@ class EmbeddingLayer {
   }
 
  private:
-  // dC/dgamma = dC/de * e, summed: `sums` are those of dC/de * sign.
-  void SetGammaGradient(const std::vector<double>& sums) {
-    if (gamma() == nullptr) return;
-    double sum = 0;
-    for (const double of_piece : sums) sum += of_piece;
-    gamma_.gradient[0] = Scale() * static_cast<Real>(sum);
+  // dC/dgamma = dC/de * e, summed: `sum` is that of dC/de * sign.
+  void SetGammaGradient(double sum) {
+    if (gamma() != nullptr) gamma_.gradient[0] = Scale() * static_cast<Real>(sum);
   }
 
   // Pieces of rows of the table: a row of V values has one writer, and the 16 values that a piece
@@ -143,7 +144,8 @@ class EmbeddingLayer {
 
   void BackwardTied(std::span<const int32_t> tokens, const Real* out_gradient, ThreadPool* pool) {
     const auto size = static_cast<size_t>(tied_->rows);
-    std::vector<double> sums(size);
+    const std::span<double> sums = SumTerms(size);  // Of a row.
+    std::fill(sums.begin(), sums.end(), 0.0);
     const Real factor = gamma() != nullptr ? std::exp(gamma_.value[0]) : Real(1);
     ForTiedRows(pool, [&](int64_t first, int64_t last) {
       for (size_t i = 0; i < tokens.size(); ++i) {
@@ -158,7 +160,7 @@ class EmbeddingLayer {
         }
       }
     });
-    SetGammaGradient(sums);
+    SetGammaGradient(std::accumulate(sums.begin(), sums.end(), 0.0));
   }
 
   Parameter<Real>* tied_ = nullptr;

@@ -4,10 +4,10 @@
 
 #include <cmath>
 #include <cstdint>
-#include <vector>
 
 #include "engine/base/thread_pool.h"
 #include "trainer/layers/parameter.h"
+#include "trainer/tensor/ordered_sum.h"
 
 namespace bitlm::trainer {
 
@@ -18,15 +18,11 @@ inline constexpr double kLatentLimit = 1;
 // The sum over the entries of value(i), a row's at a time; does not depend on the threads.
 template <typename Value>
 double SumOverRows(int64_t rows, int64_t cols, ThreadPool* pool, const Value& value) {
-  std::vector<double> sums(static_cast<size_t>(rows));
-  pool->ParallelFor(sums.size(), [&](size_t r) {
+  return OrderedSum(static_cast<size_t>(rows), pool, [&](size_t r) {
     double sum = 0;
     for (int64_t i = 0; i < cols; ++i) sum += value(r * static_cast<size_t>(cols) + i);
-    sums[r] = sum;
+    return sum;
   });
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
 }
 
 template <typename Real>

@@ -49,7 +49,7 @@ class Network {
   ThreadPool* pool() const { return backend_.pool(); }
 
   // Every parameter, in a fixed order.
-  std::vector<Parameter<Real>*> Parameters();
+  const std::vector<Parameter<Real>*>& Parameters() { return parameters_; }
   // What training passes keep beside them: the running statistics of batch norms, by name.
   std::vector<std::pair<std::string, std::span<Real>>> Statistics();
   EmbeddingLayer<Real>& embedding() { return *embedding_; }
@@ -119,6 +119,7 @@ class Network {
   double regularization_loss() const { return regularization_loss_; }
 
  private:
+  void ListParameters();
   void Forward(const Batch& batch, const DropoutRates& dropout, uint64_t key, bool training,
                State* state);
   DropoutMask Mask(double rate, const DropoutRates& dropout, uint64_t key, uint64_t layer) const {
@@ -161,6 +162,7 @@ class Network {
   bool rounding_ = false;
   Penalties penalties_;
   double regularization_loss_ = 0;
+  std::vector<Parameter<Real>*> parameters_;
 
   AlignedBuffer<Real> embedded_;                 // [rows, E]
   std::vector<AlignedBuffer<Real>> x_;           // Input of each LSTM layer, after dropout.
@@ -246,11 +248,12 @@ Network<Backend>::Network(const Backend& backend, const ModelConfig& config,
   gradient_a_ = buffer(std::max(e, h));
   gradient_b_ = buffer(std::max(e, h));
   targets_.assign(static_cast<size_t>(rows_), -1);
+  ListParameters();
 }
 
 template <typename Backend>
-std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
-  std::vector<Parameter<Real>*> all;
+void Network<Backend>::ListParameters() {
+  std::vector<Parameter<Real>*>& all = parameters_;
   if (!embedding_->tied()) all.push_back(&embedding_->table());
   if (embedding_->gamma() != nullptr) all.push_back(embedding_->gamma());
   const auto add_linear = [&](LinearLayer<Backend>& layer) {
@@ -265,7 +268,6 @@ std::vector<Parameter<typename Backend::Real>*> Network<Backend>::Parameters() {
   if (output_projection_) add_linear(*output_projection_);
   all.push_back(&output_->table());
   if (output_->bias() != nullptr) all.push_back(output_->bias());
-  return all;
 }
 
 template <typename Backend>
@@ -294,7 +296,7 @@ typename Network<Backend>::State Network<Backend>::ZeroState() const {
 
 template <typename Backend>
 void Network<Backend>::set_hardness(Real hardness) {
-  for (Parameter<Real>* p : Parameters()) p->hardness = hardness;
+  for (Parameter<Real>* p : parameters_) p->hardness = hardness;
 }
 
 template <typename Backend>
@@ -332,7 +334,7 @@ void Network<Backend>::set_activation_quantization(bool on) {
 
 template <typename Backend>
 void Network<Backend>::KeepOnlyTeaching() {
-  for (Parameter<Real>* p : Parameters()) p->gradient = {};
+  for (Parameter<Real>* p : parameters_) p->gradient = {};
   sampled_.reset();
   sampling_ = false;
   gradient_a_ = {};

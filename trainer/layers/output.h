@@ -201,13 +201,13 @@ class OutputLayer {
     const Real share = gradient_scale * from.weight * t;
     distillation_loss_ = 0;
     if (t != 1) {
-      const std::vector<Real> scale(static_cast<size_t>(table_.rows), factor_ / t);
-      std::vector<Real> scaled_bias(bias_.value.begin(), bias_.value.end());
-      for (Real& b : scaled_bias) b /= t;
+      soft_scale_.assign(static_cast<size_t>(table_.rows), factor_ / t);
+      soft_bias_.assign(bias_.value.begin(), bias_.value.end());
+      for (Real& b : soft_bias_) b /= t;
       AddMeanLogits(
-          z, targets, share, forward_, bias() != nullptr ? scaled_bias.data() : nullptr, z_left_,
+          z, targets, share, forward_, bias() != nullptr ? soft_bias_.data() : nullptr, z_left_,
           [&](int64_t row, int64_t count) {
-            backend_.SetLeftRows(z + row * table_.rows, count, table_.rows, scale.data(), row,
+            backend_.SetLeftRows(z + row * table_.rows, count, table_.rows, soft_scale_.data(), row,
                                  &z_left_);
           },
           z_gradient);
@@ -391,6 +391,7 @@ class OutputLayer {
   Real softmax_weight_ = 1;                      // Of the softmax's own part of the gradient.
   AlignedBuffer<Real> soft_gradient_;            // e' W_y^signs
   std::vector<double> soft_sums_, soft_logits_;  // [rows]
+  std::vector<Real> soft_scale_, soft_bias_;     // Of logits over the temperature.
   double distillation_loss_ = 0;
   Real self_normalization_ = 0;
   LogZSums log_z_;

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cassert>
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -66,14 +69,17 @@ void SetFitted(int planes, int64_t groups, Parameter<Real>* parameter) {
   parameter->effective = AlignedBuffer<Real>(parameter->value.size());
 }
 
-// Fits the columns of matrices over each other, which share scales. They are fitted().
+// Fits the columns of one or two matrices over each other, which share scales. They are fitted().
 template <typename Real>
 void FitColumns(std::initializer_list<Parameter<Real>*> stacked, ThreadPool* pool) {
-  std::vector<PlaneMatrix<Real>> matrices;
+  std::array<PlaneMatrix<Real>, 2> matrices;
+  assert(stacked.size() <= matrices.size());
+  size_t count = 0;
   for (Parameter<Real>* p : stacked)
-    matrices.push_back({p->value.data(), p->rows, p->effective.data()});
+    matrices[count++] = {p->value.data(), p->rows, p->effective.data()};
   Parameter<Real>& first = **stacked.begin();
-  FitColumns<Real>(first.planes, matrices, first.cols, first.hardness, pool, first.levels.data());
+  FitColumns<Real>(first.planes, std::span(matrices).first(count), first.cols, first.hardness, pool,
+                   first.levels.data());
   for (Parameter<Real>* p : stacked) p->levels = first.levels;
 }
 

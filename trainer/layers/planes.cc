@@ -1,6 +1,7 @@
 #include "trainer/layers/planes.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <vector>
 
@@ -132,7 +133,10 @@ void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t
   pool->ParallelFor(static_cast<size_t>((cols + kColumns - 1) / kColumns), [&](size_t task) {
     const int64_t first = static_cast<int64_t>(task) * kColumns;
     const int64_t count = std::min(kColumns, cols - first);
-    std::vector<Real> magnitudes(static_cast<size_t>(rows * kColumns));
+    // Kept: a step allocates nothing. Lanes beyond `count` have what another task left; their fits
+    // are not used.
+    thread_local std::vector<Real> magnitudes;
+    magnitudes.resize(static_cast<size_t>(rows * kColumns));
     Real* to = magnitudes.data();
     for (const auto& matrix : matrices) {
       for (int64_t r = 0; r < matrix.rows; ++r, to += kColumns) {
@@ -142,7 +146,8 @@ void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t
     }
     Real level[4][kColumns], threshold[3][kColumns];
     for (int64_t lane = 0; lane < count; lane += kLanes) {
-      std::vector<PlaneFit> fits(kLanes, PlaneFit(planes));
+      std::array<PlaneFit, kLanes> fits;
+      fits.fill(PlaneFit(planes));
       RunFits(planes, magnitudes.data() + lane, rows, kColumns, fits.data());
       for (int64_t c = lane; c < std::min(count, lane + kLanes); ++c) {
         PlaneLevels<Real>& fitted = levels[first + c];
@@ -162,7 +167,8 @@ void FitColumns(int planes, std::span<const PlaneMatrix<Real>> matrices, int64_t
 template <typename Real>
 PlaneLevels<Real> FitTable(int planes, const Real* values, int64_t rows, int64_t cols) {
   const int64_t step = std::max<int64_t>(1, rows * cols / kTableSample);
-  std::vector<Real> magnitudes;
+  thread_local std::vector<Real> magnitudes;  // Kept: a step allocates nothing.
+  magnitudes.clear();
   for (int64_t r = 0; r < rows; r += step) {
     for (int64_t c = 0; c < cols; ++c) magnitudes.push_back(std::abs(values[r * cols + c]));
   }

@@ -5,6 +5,7 @@
 
 #include "trainer/tensor/elementwise.h"
 #include "trainer/tensor/math.h"
+#include "trainer/tensor/ordered_sum.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -66,20 +67,17 @@ Optimizer::Optimizer(const OptimizerOptions& options, std::vector<Parameter<floa
 
 double Optimizer::SquaresOfGradient(const Parameter<float>& parameter) const {
   const float* gradient = parameter.gradient.data();
-  double total = 0;
   if (parameter.sparse) {
+    double total = 0;
     for (const int32_t row : parameter.touched_rows)
       total += SumOfSquares(gradient + row * parameter.cols, parameter.cols);
     return total;
   }
-  const int64_t pieces = (parameter.size() + kPiece - 1) / kPiece;
-  std::vector<double> sums(static_cast<size_t>(pieces));
-  pool_->ParallelFor(sums.size(), [&](size_t piece) {
+  const auto pieces = static_cast<size_t>((parameter.size() + kPiece - 1) / kPiece);
+  return OrderedSum(pieces, pool_, [&](size_t piece) {
     const int64_t first = static_cast<int64_t>(piece) * kPiece;
-    sums[piece] = SumOfSquares(gradient + first, std::min(kPiece, parameter.size() - first));
+    return SumOfSquares(gradient + first, std::min(kPiece, parameter.size() - first));
   });
-  for (const double sum : sums) total += sum;
-  return total;
 }
 
 void Optimizer::Update(size_t index, int64_t first, int64_t count, float rate,
@@ -148,13 +146,13 @@ absl::Status Optimizer::Step(double learning_rate) {
 }
 
 // Latent values of matrices whose columns have limits.
-void Optimizer::LimitColumns(Parameter<float>* parameter) const {
+void Optimizer::LimitColumns(Parameter<float>* parameter) {
   if (!parameter->fitted() || parameter->levels.size() == 1) return;
-  std::vector<float> limits;
-  for (const auto& levels : parameter->levels) limits.push_back(levels.limit);
+  limits_.clear();
+  for (const auto& levels : parameter->levels) limits_.push_back(levels.limit);
   pool_->ParallelFor(static_cast<size_t>(parameter->rows), [&](size_t row) {
     float* value = parameter->value.data() + static_cast<int64_t>(row) * parameter->cols;
-    ClampEach(limits.data(), parameter->cols, value);
+    ClampEach(limits_.data(), parameter->cols, value);
   });
 }
 

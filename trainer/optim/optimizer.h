@@ -36,7 +36,7 @@ class Optimizer {
   bool Clips(const Parameter<float>& parameter) const {
     return options_.clip_latent || !parameter.binarized();
   }
-  void LimitColumns(Parameter<float>* parameter) const;
+  void LimitColumns(Parameter<float>* parameter);
   void Update(size_t index, int64_t first, int64_t count, float rate, float gradient_factor);
 
   OptimizerOptions options_;
@@ -44,6 +44,7 @@ class Optimizer {
   ThreadPool* pool_;
   int64_t steps_ = 0;
   std::vector<AlignedBuffer<float>> first_, second_;
+  std::vector<float> limits_;  // Of the columns of one parameter.
 };
 
 }  // namespace bitlm::trainer

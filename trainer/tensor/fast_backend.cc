@@ -1,18 +1,15 @@
 #include "trainer/tensor/fast_backend.h"
 
-#include <omp.h>
-#include <oneapi/dnnl/dnnl_debug.h>
-
 #include <algorithm>
 #include <bit>
-#include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <tuple>
+#include <unordered_map>
+#include <utility>
 
 #include "engine/base/cpu_features.h"
 #include "trainer/tensor/math.h"
+#include "trainer/tensor/one_dnn.h"
 
 namespace bitlm::trainer {
 namespace {
@@ -31,20 +28,21 @@ struct ProductKey {
   auto operator<=>(const ProductKey&) const = default;
 };
 
+// Its arguments are given their data before each execution: making memory objects takes tens of
+// allocations.
 struct Product {
-  memory::desc a, b, c;
   dnnl::matmul primitive;
+  memory a, b, c;
+  std::unordered_map<int, memory> arguments;  // The same three.
 };
 
 // oneDNN objects of one thread: primitives are cached by shape, and the shapes of a run are few.
-// One OpenMP thread each: the trainer splits the work itself, which is faster than oneDNN's own
-// split at these sizes.
 struct ThreadState {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
   std::map<ProductKey, Product> products;
   AlignedBuffer<float> dense;  // A result before it is copied to its rows.
-  ThreadState() { omp_set_num_threads(1); }
+  ThreadState() { UseOneOpenMpThread(); }
 };
 
 ThreadState& State() {
@@ -52,13 +50,7 @@ ThreadState& State() {
   return state;
 }
 
-// oneDNN lacks the memory or the kernel: nothing that a training step can work around.
-[[noreturn]] void FailProduct(const char* message) {
-  std::fprintf(stderr, "bitlm-train: a product failed in oneDNN: %s\n", message);
-  std::abort();
-}
-
-const Product& FindProduct(ThreadState& state, const ProductKey& key) {
+Product& FindProduct(ThreadState& state, const ProductKey& key) {
   auto it = state.products.find(key);
   if (it != state.products.end()) return it->second;
   memory::desc a({key.m, key.k}, memory::data_type::bf16, memory::format_tag::ab);
@@ -71,7 +63,13 @@ const Product& FindProduct(ThreadState& state, const ProductKey& key) {
     attributes.set_post_ops(post);
   }
   dnnl::matmul::primitive_desc description(dnnl::matmul::desc(a, b, c), attributes, state.engine);
-  return state.products.emplace(key, Product{a, b, c, dnnl::matmul(description)}).first->second;
+  const auto make = [&](const memory::desc& of) {
+    return memory(of, state.engine, DNNL_MEMORY_NONE);
+  };
+  Product product{dnnl::matmul(description), make(a), make(b), make(c), {}};
+  product.arguments = {
+      {DNNL_ARG_SRC, product.a}, {DNNL_ARG_WEIGHTS, product.b}, {DNNL_ARG_DST, product.c}};
+  return state.products.emplace(key, std::move(product)).first->second;
 }
 
 }  // namespace
@@ -207,33 +205,30 @@ void FastBackend::SetRightFromColumns(const Right& from, int64_t column, Right* 
 
 void FastBackend::Multiply(const Left& a, int64_t row, int64_t rows, const Right& b, int64_t column,
                            int64_t cols, float* c, int64_t c_stride, bool accumulate) const {
-  ThreadState& state = State();
   if (precision_ == Precision::kFloat32) {
     // A range of columns of the plain layout is a view with the full row stride.
-    const dnnl_status_t status =
-        dnnl_sgemm('N', 'N', rows, cols, a.cols, 1.0f, a.full.data() + row * a.cols, a.cols,
-                   b.full.data() + column, b.cols, accumulate ? 1.0f : 0.0f, c, c_stride);
-    if (status != dnnl_success) FailProduct(dnnl_status2str(status));
+    Sgemm({.m = rows, .n = cols, .k = a.cols, .keep = accumulate ? 1.0f : 0.0f},
+          a.full.data() + row * a.cols, a.cols, b.full.data() + column, b.cols, c, c_stride);
     return;
   }
+  ThreadState& state = State();
   // oneDNN 2.6 has a fast kernel only for a dense result.
   const bool dense = c_stride == cols;
   const auto size = static_cast<size_t>(rows * cols);
   if (!dense && state.dense.size() < size) state.dense = AlignedBuffer<float>(size);
   float* result = dense ? c : state.dense.data();
   try {
-    const Product& product =
+    Product& product =
         FindProduct(state, {.m = rows, .k = a.cols, .n = cols, .accumulate = accumulate && dense});
     const int64_t row_blocks = (b.rows + kPackRows - 1) / kPackRows;
     const auto* a_data = a.half.data() + row * a.cols;
     const auto* b_data =
         b.half.data() + column / kPackColumns * row_blocks * kPackRows * kPackColumns;
     // oneDNN's memory takes mutable pointers for inputs, too.
-    memory ma(product.a, state.engine, const_cast<uint16_t*>(a_data));
-    memory mb(product.b, state.engine, const_cast<uint16_t*>(b_data));
-    memory mc(product.c, state.engine, result);
-    product.primitive.execute(state.stream,
-                              {{DNNL_ARG_SRC, ma}, {DNNL_ARG_WEIGHTS, mb}, {DNNL_ARG_DST, mc}});
+    product.a.set_data_handle(const_cast<uint16_t*>(a_data));
+    product.b.set_data_handle(const_cast<uint16_t*>(b_data));
+    product.c.set_data_handle(result);
+    product.primitive.execute(state.stream, product.arguments);
     state.stream.wait();
   } catch (const dnnl::error& error) {
     FailProduct(error.what());

@@ -101,8 +101,8 @@ class TrainingRun {
   float Rate() const {
     return static_cast<float>(LearningRate(recipe_.schedule, schedule_, step_, total_steps_));
   }
-  // What the step with this batch learns from the teachers.
-  Distillation<float> Teach(const Batch& batch);
+  // What the step with this batch learns from the teachers; valid until the next call.
+  const Distillation<float>& Teach(const Batch& batch);
   // For a self-normalized network with a bias per word: subtracts the mean log Z of data.valid from
   // the biases, which changes no probability. Of random values near 0 it is ln V (Devlin et al.
   // 2014, section 2.2).
@@ -142,6 +142,7 @@ class TrainingRun {
   Network<FastBackend>::State state_;
   std::vector<std::unique_ptr<Network<FastBackend>>> teachers_;  // Of distillation.model.
   std::vector<Network<FastBackend>::State> teacher_states_;
+  Distillation<float> distillation_;
   std::string teacher_digest_;
   std::unique_ptr<DeviceTrainer> device_;  // Null = the CPU trains.
   std::vector<DeviceTrainer*> device_teachers_;

@@ -183,19 +183,20 @@ absl::Status TrainingRun::MakeTeachers() {
     }
     teachers += Sha256Hex(digests);
   }
+  if (!teachers_.empty()) {
+    distillation_.weight = static_cast<float>(recipe_.distillation_weight);
+    distillation_.temperature = static_cast<float>(recipe_.distillation_temperature);
+  }
   // One teacher's own digest, or that of several.
   teacher_digest_ = teachers_.size() == 1 ? teachers : Sha256Hex(teachers);
   return absl::OkStatus();
 }
 
-Distillation<float> TrainingRun::Teach(const Batch& batch) {
-  if (teachers_.empty()) return {};
-  Distillation<float> from{.teachers = {},
-                           .weight = static_cast<float>(recipe_.distillation_weight),
-                           .temperature = static_cast<float>(recipe_.distillation_temperature)};
+const Distillation<float>& TrainingRun::Teach(const Batch& batch) {
+  distillation_.teachers.clear();
   for (size_t i = 0; i < teachers_.size(); ++i)
-    from.teachers.push_back(teachers_[i]->Teach(batch, &teacher_states_[i]));
-  return from;
+    distillation_.teachers.push_back(teachers_[i]->Teach(batch, &teacher_states_[i]));
+  return distillation_;
 }
 
 }  // namespace bitlm::trainer

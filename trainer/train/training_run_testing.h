@@ -106,6 +106,17 @@ class TrainingRunTest : public testing::Test {
             .precision = BestPrecision(),
             .quiet = true};
   }
+  // Trains to the end and returns the exported model's directory; "" after a failure.
+  static std::string TrainAndExport(const Recipe& recipe, const TrainingOptions& options) {
+    auto run = TrainingRun::Create(recipe, options);
+    EXPECT_TRUE(run.ok()) << run.status();
+    if (!run.ok()) return "";
+    const auto end = (*run)->Train();
+    EXPECT_TRUE(end.ok() && *end == TrainingEnd::kFinished) << end.status();
+    const auto exported = (*run)->Export();
+    EXPECT_TRUE(exported.ok()) << exported.status();
+    return exported.value_or("");
+  }
   // The least validation perplexity of a log.
   static double LeastLogged(const std::string& path) {
     const std::string log = *ReadFile(path);
