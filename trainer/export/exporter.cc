@@ -1,6 +1,9 @@
 #include "trainer/export/exporter.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -65,11 +68,13 @@ Tensor TransposedTensor(const Parameter<float>& p) {
   });
 }
 
-Tensor VectorTensor(const Parameter<float>& p) {
-  Tensor tensor = MakeTensor(DType::kF32, {p.cols});
-  std::copy(p.value.begin(), p.value.end(), tensor.mutable_f32().begin());
+Tensor VectorTensor(std::span<const float> values) {
+  Tensor tensor = MakeTensor(DType::kF32, {static_cast<int64_t>(values.size())});
+  std::copy(values.begin(), values.end(), tensor.mutable_f32().begin());
   return tensor;
 }
+
+Tensor VectorTensor(const Parameter<float>& p) { return VectorTensor(p.value.span()); }
 
 Tensor ScalarTensor(float value) {
   Tensor tensor = MakeTensor(DType::kF32, {1});
@@ -131,9 +136,8 @@ void AddLstm(const std::string& name, LstmLayer<FastBackend>& layer, ThreadPool*
   const Parameter<float>& h = layer.weight_h().parameter;
   (*tensors)[name + ".weight_x"] = TransposedTensor(x);
   (*tensors)[name + ".weight_h"] = TransposedTensor(h);
-  Tensor bias = MakeTensor(DType::kF32, {layer.bias().cols});
-  std::copy_n(layer.effective_bias(), layer.bias().cols, bias.mutable_f32().begin());
-  (*tensors)[name + ".bias"] = std::move(bias);
+  (*tensors)[name + ".bias"] =
+      VectorTensor({layer.effective_bias(), static_cast<size_t>(layer.bias().cols)});
   if (layer.has_gamma()) {
     (*tensors)[name + ".scale"] = ScaleTensor(layer.gamma(), x.alpha);
   } else if (layer.binary()) {

@@ -87,12 +87,7 @@ TEST_F(TrainingRunDeviceTest, SaysWhatItCannot) {
 // What a device does not do it refuses by its key, before anything is begun; the CPU trains it.
 TEST_F(TrainingRunDeviceTest, RefusesEachKeyByItsName) {
   const std::string model = directory_ + "/lstm/models/toy/1";
-  {
-    auto run = TrainingRun::Create(MakeRecipe("lstm", "epochs = 1\n"), Options("lstm"));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    ASSERT_EQ(*(*run)->Export(), model);
-  }
+  ASSERT_EQ(TrainAndExport(MakeRecipe("lstm", "epochs = 1\n"), Options("lstm")), model);
   struct Refused {
     std::string preset, keys, named;
   };
@@ -136,12 +131,11 @@ TEST_F(TrainingRunDeviceTest, RefusesSamplesAndTeachersByTheirKeys) {
   };
   EXPECT_THAT(refusal("softmax.samples = 1024\n"), testing::StartsWith("softmax.samples: a part"));
 
-  auto teacher =
-      TrainingRun::Create(MakeRecipe("lstm_layer_norm", "epochs = 1\n"), Options("norm"));
-  ASSERT_TRUE(teacher.ok()) << teacher.status();
-  ASSERT_EQ(*(*teacher)->Train(), TrainingEnd::kFinished);
-  EXPECT_THAT(refusal("distillation.model = " + *(*teacher)->Export() + "\n"),
-              testing::StartsWith("distillation.model: model.norm: is not trained on a device"));
+  EXPECT_THAT(
+      refusal("distillation.model = " +
+              TrainAndExport(MakeRecipe("lstm_layer_norm", "epochs = 1\n"), Options("norm")) +
+              "\n"),
+      testing::StartsWith("distillation.model: model.norm: is not trained on a device"));
 }
 
 TEST_F(TrainingRunDeviceTest, LeavesACheckpointWhereAHalvingScheduleEnds) {

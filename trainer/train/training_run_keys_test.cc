@@ -33,12 +33,8 @@ class TrainingRunKeysTest : public TrainingRunTest {
   std::shared_ptr<const Model> Exported(const Recipe& recipe, const std::string& output) {
     TrainingOptions options = Options(output);
     options.precision = Precision::kFloat32;
-    auto run = TrainingRun::Create(recipe, options);
-    EXPECT_TRUE(run.ok()) << run.status();
-    EXPECT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    const auto exported = (*run)->Export();
-    EXPECT_TRUE(exported.ok()) << exported.status();
-    return *ReadModel(*exported);
+    const std::string exported = TrainAndExport(recipe, options);
+    return *ReadModel(exported);
   }
   // The parameters that a run starts from: of one whose only step has a rate of 0.
   std::shared_ptr<const Model> Initial(const std::string& preset, const std::string& keys,

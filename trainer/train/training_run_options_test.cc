@@ -33,16 +33,12 @@ TEST_F(TrainingRunTest, SelfNormalizedModelsHaveLogZNearZero) {
     double perplexity[2];
     for (const bool normalized : {false, true}) {
       const std::string output = absl::StrCat(preset, normalized);
-      auto run = TrainingRun::Create(
-          MakeRecipe(preset, text + (normalized ? "model.self_normalized = true\n"
-                                                  "self_normalization.weight = 1\n"
-                                                : "")),
-          Options(output));
-      ASSERT_TRUE(run.ok()) << run.status();
-      ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-      const auto exported = (*run)->Export();
-      ASSERT_TRUE(exported.ok()) << exported.status();
-      const auto engine = *LoadLanguageModel(*exported);
+      const std::string exported =
+          TrainAndExport(MakeRecipe(preset, text + (normalized ? "model.self_normalized = true\n"
+                                                                 "self_normalization.weight = 1\n"
+                                                               : "")),
+                         Options(output));
+      const auto engine = *LoadLanguageModel(exported);
       EXPECT_EQ(engine->config().self_normalized, normalized);
       const auto result = *EvaluateText(*engine, *ReadTextFile(directory_ + "/valid.txt"),
                                         ContextKind::kSentence, nullptr);
@@ -70,13 +66,9 @@ TEST_F(TrainingRunTest, AveragedWeightsAreValidatedAndExported) {
     const std::string output = averaged ? "averaged" : "last";
     const Recipe recipe =
         MakeRecipe("lstm", text + (averaged ? "average.decay = 1\naverage.from = 0.5\n" : ""));
-    auto run = TrainingRun::Create(recipe, Options(output));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
+    const std::string exported = TrainAndExport(recipe, Options(output));
     least[averaged] = LeastLogged(directory_ + "/" + output + "/log.csv");
-    const auto exported = (*run)->Export();
-    ASSERT_TRUE(exported.ok()) << exported.status();
-    EXPECT_NEAR((*LoadLanguageModel(*exported))->model().metadata.valid_perplexity, least[averaged],
+    EXPECT_NEAR((*LoadLanguageModel(exported))->model().metadata.valid_perplexity, least[averaged],
                 0.15 * least[averaged]);
   }
   EXPECT_LT(least[true], 0.98 * least[false]);
@@ -117,12 +109,10 @@ TEST_F(TrainingRunTest, AveragingWaitsForItsTrigger) {
 TEST_F(TrainingRunTest, LearnsFromSeveralTeachersAndGoesOn) {
   std::string models;
   for (const char* preset : {"lstm", "bllm"}) {
-    auto source = TrainingRun::Create(
-        MakeRecipe(preset, "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"),
-        Options(absl::StrCat("source_", preset)));
-    ASSERT_TRUE(source.ok()) << source.status();
-    ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
-    models += " " + *(*source)->Export();
+    models +=
+        " " + TrainAndExport(
+                  MakeRecipe(preset, "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"),
+                  Options(absl::StrCat("source_", preset)));
   }
   const Recipe recipe = MakeRecipe("bllm",
                                    "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\n"
@@ -151,13 +141,9 @@ TEST_P(ActivationQuantizationRunTest, TrainsWhatIsServed) {
                  "batch.streams = 1\nbatch.steps = 64\nactivation_quantization = true\n");
   TrainingOptions options = Options("out");
   options.precision = Precision::kFloat32;
-  auto run = TrainingRun::Create(recipe, options);
-  ASSERT_TRUE(run.ok()) << run.status();
-  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-  const auto exported = (*run)->Export();
-  ASSERT_TRUE(exported.ok()) << exported.status();
+  const std::string exported = TrainAndExport(recipe, options);
   const double trained = LeastLogged(directory_ + "/out/log.csv");
-  EXPECT_NEAR((*LoadLanguageModel(*exported))->model().metadata.valid_perplexity, trained,
+  EXPECT_NEAR((*LoadLanguageModel(exported))->model().metadata.valid_perplexity, trained,
               3e-5 * trained);
 }
 
@@ -175,12 +161,8 @@ TEST_F(TrainingRunTest, ATunedTemperatureIsFoundFarAway) {
     const Recipe recipe =
         MakeRecipe("lstm", std::string("optimizer = adam\nlearning_rate = 0.002\nepochs = 2\n") +
                                (tuned ? "temperature = tuned\n" : ""));
-    auto run = TrainingRun::Create(recipe, Options(tuned ? "tuned" : "plain"));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    const auto exported = (*run)->Export();
-    ASSERT_TRUE(exported.ok()) << exported.status();
-    const auto model = *ReadModel(*exported);
+    const std::string exported = TrainAndExport(recipe, Options(tuned ? "tuned" : "plain"));
+    const auto model = *ReadModel(exported);
     weight[tuned] = model->tensors.at("output_embedding.weight").f32()[0];
     perplexity[tuned] = model->metadata.valid_perplexity;
   }

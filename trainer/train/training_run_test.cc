@@ -27,12 +27,8 @@ class TrainingRunPresetTest : public TrainingRunTest,
 TEST_P(TrainingRunPresetTest, LearnsExportsAndIsEvaluatedByTheEngine) {
   const Recipe recipe = MakeRecipe(
       GetParam(), "optimizer = adam\nlearning_rate = 0.01\nschedule = linear\nepochs = 8\n");
-  auto run = TrainingRun::Create(recipe, Options("out"));
-  ASSERT_TRUE(run.ok()) << run.status();
-  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-  const auto exported = (*run)->Export();
-  ASSERT_TRUE(exported.ok()) << exported.status();
-  const auto engine = LoadLanguageModel(*exported);
+  const std::string exported = TrainAndExport(recipe, Options("out"));
+  const auto engine = LoadLanguageModel(exported);
   ASSERT_TRUE(engine.ok()) << engine.status();
   const std::string valid = *ReadTextFile(recipe.valid);
   const auto result = EvaluateText(**engine, valid, ContextKind::kSentence, nullptr);
@@ -64,12 +60,8 @@ TEST_P(TrainingRunPresetTest, ExportIsTheTrainedNetwork) {
                       "batch.steps = 64\nmodel.activation_planes = 2\n");
   TrainingOptions options = Options("out");
   options.precision = Precision::kFloat32;
-  auto run = TrainingRun::Create(recipe, options);
-  ASSERT_TRUE(run.ok()) << run.status();
-  ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-  const auto exported = (*run)->Export();
-  ASSERT_TRUE(exported.ok()) << exported.status();
-  const auto engine = LoadLanguageModel(*exported);
+  const std::string exported = TrainAndExport(recipe, options);
+  const auto engine = LoadLanguageModel(exported);
   ASSERT_TRUE(engine.ok()) << engine.status();
   const double trained = LeastLogged(directory_ + "/out/log.csv");
   // 16-bit activations, and the trainer's own exp and tanh.
@@ -84,12 +76,8 @@ TEST_P(TrainingRunPresetTest, TunedTemperatureIsBetterAndInTheFile) {
   double perplexity[2];
   for (const bool tuned : {false, true}) {
     const Recipe recipe = MakeRecipe(GetParam(), text + (tuned ? "temperature = tuned\n" : ""));
-    auto run = TrainingRun::Create(recipe, Options(tuned ? "tuned" : "plain"));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    const auto exported = (*run)->Export();
-    ASSERT_TRUE(exported.ok()) << exported.status();
-    perplexity[tuned] = (*LoadLanguageModel(*exported))->model().metadata.valid_perplexity;
+    const std::string exported = TrainAndExport(recipe, Options(tuned ? "tuned" : "plain"));
+    perplexity[tuned] = (*LoadLanguageModel(exported))->model().metadata.valid_perplexity;
   }
   EXPECT_LT(perplexity[true], perplexity[false]);
 }
@@ -156,12 +144,8 @@ TEST_F(TrainingRunTest, HeldOutTextIsWrittenAndValidatedOn) {
                            "model.hidden_size = 16\nbatch.streams = 8\nepochs = 1\n";
   const Recipe recipe = *ParseRecipe(text, "toy", {});
   for (int again = 0; again < 2; ++again) {
-    auto run = TrainingRun::Create(recipe, Options("out"));
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_EQ(*(*run)->Train(), TrainingEnd::kFinished);
-    const auto exported = (*run)->Export();
-    ASSERT_TRUE(exported.ok()) << exported.status();
-    const auto engine = *LoadLanguageModel(*exported);
+    const std::string exported = TrainAndExport(recipe, Options("out"));
+    const auto engine = *LoadLanguageModel(exported);
     const std::string valid = *ReadTextFile(directory_ + "/out/valid.txt");
     EXPECT_GT(std::count(valid.begin(), valid.end(), '\n'), 50);
     for (const absl::string_view line : absl::StrSplit(valid, '\n')) {
@@ -280,10 +264,8 @@ TEST_F(TrainingRunTest, ReportsMistakesBeforeItReadsTexts) {
 // no other recipe takes it, and the same one goes on.
 TEST_F(TrainingRunTest, ADirectoryIsARunsBeforeItsFirstStep) {
   const std::string text = "optimizer = adam\nlearning_rate = 0.01\nepochs = 1\n";
-  auto source = TrainingRun::Create(MakeRecipe("lstm", text), Options("source"));
-  ASSERT_TRUE(source.ok()) << source.status();
-  ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
-  const std::string start = text + "init.model = " + *(*source)->Export() + "\n";
+  const std::string start =
+      text + "init.model = " + TrainAndExport(MakeRecipe("lstm", text), Options("source")) + "\n";
   const Recipe recipe = MakeRecipe("bllm", start);
   TrainingOptions options = Options("parts");
   options.stop_after_steps = 1;  // Its log has step 0; its checkpoint is from before.
@@ -400,13 +382,10 @@ TEST_F(TrainingRunTest, DamagedCheckpointIsAnError) {
 TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
   std::map<std::string, std::string> models;
   for (const char* preset : {"lstm", "tied"}) {
-    auto source = TrainingRun::Create(
+    models[preset] = TrainAndExport(
         MakeRecipe(preset,
                    "optimizer = adam\nlearning_rate = 0.01\nepochs = 6\nmodel.hidden_size = 96\n"),
         Options(preset));
-    ASSERT_TRUE(source.ok()) << source.status();
-    ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
-    models[preset] = *(*source)->Export();
     ASSERT_LT(LeastLogged(directory_ + "/" + preset + "/log.csv"), 6.0);
   }
   for (const char* preset : {"belm", "bllm", "tied_binary", "tied_binary_planes_2", "bw-lstm",
@@ -438,14 +417,8 @@ TEST_F(TrainingRunTest, StartsFromATrainedModelAndLearnsFromIt) {
 }
 
 TEST_F(TrainingRunTest, RefusesToGoOnWithAnotherTeacher) {
-  auto constant = TrainingRun::Create(MakeRecipe("lstm", "epochs = 1\n"), Options("constant"));
-  ASSERT_TRUE(constant.ok()) << constant.status();
-  ASSERT_EQ(*(*constant)->Train(), TrainingEnd::kFinished);
-  const std::string first = *(*constant)->Export();
-  auto source = TrainingRun::Create(MakeRecipe("lstm", "epochs = 2\n"), Options("source"));
-  ASSERT_TRUE(source.ok()) << source.status();
-  ASSERT_EQ(*(*source)->Train(), TrainingEnd::kFinished);
-  const std::string model = *(*source)->Export();
+  const std::string first = TrainAndExport(MakeRecipe("lstm", "epochs = 1\n"), Options("constant"));
+  const std::string model = TrainAndExport(MakeRecipe("lstm", "epochs = 2\n"), Options("source"));
   const Recipe recipe = MakeRecipe("bllm", "distillation.model = " + first + " " + model + "\n");
   TrainingOptions options = Options("out");
   options.stop_after_steps = 3;
