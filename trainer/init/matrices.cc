@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "trainer/tensor/float_product.h"
+
 namespace bitlm::trainer {
 namespace {
 
@@ -62,18 +64,8 @@ double MeanMagnitude(std::span<const float> values) {
 
 Values TimesTransposed(std::span<const float> a, std::span<const float> b, size_t n,
                        ThreadPool* pool) {
-  const size_t rows = a.size() / n, columns = b.size() / n;
-  // b by columns, so that the inner loop has no reduction.
-  const Values by_column = Transposed(b, n);
-  Values out(rows * columns);
-  pool->ParallelFor(rows, [&](size_t i) {
-    float* to = out.data() + i * columns;
-    for (size_t k = 0; k < n; ++k) {
-      const float factor = a[i * n + k];
-      const float* from = by_column.data() + k * columns;
-      for (size_t j = 0; j < columns; ++j) to[j] += factor * from[j];
-    }
-  });
+  Values out(a.size() / n * (b.size() / n));
+  Multiply({.transpose_b = true}, a, b, static_cast<int64_t>(n), pool, out);
   return out;
 }
 

@@ -7,27 +7,11 @@
 #include "trainer/init/descent.h"
 #include "trainer/init/matrices.h"
 #include "trainer/init/sign_rows.h"
+#include "trainer/tensor/float_product.h"
 #include "trainer/tensor/random.h"
 
 namespace bitlm::trainer {
 namespace {
-
-// out[i, j] = sum over v of weights[v] * a[v, i] * b[v, j].
-void MultiplyWeighted(std::span<const float> a, size_t n, std::span<const float> b, size_t m,
-                      std::span<const float> weights, ThreadPool* pool, std::vector<float>* out) {
-  out->assign(n * m, 0);
-  constexpr size_t kRows = 8;  // Of `out`, which stay in the first-level cache.
-  pool->ParallelFor((n + kRows - 1) / kRows, [&](size_t block) {
-    for (size_t v = 0; v < weights.size(); ++v) {
-      for (size_t i = block * kRows; i < std::min(n, (block + 1) * kRows); ++i) {
-        const float factor = weights[v] * a[v * n + i];
-        const float* from = b.data() + v * m;
-        float* to = out->data() + i * m;
-        for (size_t j = 0; j < m; ++j) to[j] += factor * from[j];
-      }
-    }
-  });
-}
 
 float Sign(float x) { return x > 0 ? 1.0f : -1.0f; }
 
@@ -77,9 +61,15 @@ class Factorization {
   }
 
   void FitM(bool first) {
-    std::vector<float> gram, target;
-    MultiplyWeighted(signs_, size_, signs_, size_, weights_, pool_, &gram);
-    MultiplyWeighted(signs_, size_, table_, columns_, weights_, pool_, &target);
+    // G = B^T diag(weights) B and B^T diag(weights) T.
+    std::vector<float> weighted = signs_;
+    for (size_t v = 0; v < rows_; ++v) {
+      for (size_t k = 0; k < size_; ++k) weighted[v * size_ + k] *= weights_[v];
+    }
+    std::vector<float> gram(size_ * size_), target(size_ * columns_);
+    const auto rows = static_cast<int64_t>(rows_);
+    Multiply({.transpose_a = true}, weighted, signs_, rows, pool_, gram);
+    Multiply({.transpose_a = true}, weighted, table_, rows, pool_, target);
     // With every column free the metric does not matter.
     if (!options_.binary || options_.scale_rows || first) FitValues(gram, target);
     if (!options_.binary) return;
@@ -179,11 +169,12 @@ class Factorization {
     }
     gram = TimesTransposed(m_, weighed, columns_, pool_);
     target = TimesTransposed(table_, weighed, columns_, pool_);
+    // To residuals, of all rows at once.
+    Multiply({.factor = -1, .keep = 1}, signs_, gram, static_cast<int64_t>(size_), pool_, target);
     margins_.resize(signs_.size());
     pool_->ParallelFor(rows_, [&](size_t v) {
       const std::span<float> signs(signs_.data() + v * size_, size_);
       const std::span<float> residual(target.data() + v * size_, size_);
-      SubtractProduct(gram, signs, residual);
       const std::span<float> margins(margins_.data() + v * size_, size_);
       if (options_.planes > 1) {
         DescendCodes(levels_, gram, signs, residual);
@@ -213,13 +204,7 @@ class Factorization {
 
   double Error() const {
     std::vector<float> difference(table_.begin(), table_.end());
-    pool_->ParallelFor(rows_, [&](size_t v) {
-      float* row = difference.data() + v * columns_;
-      for (size_t k = 0; k < size_; ++k) {
-        const float sign = signs_[v * size_ + k];
-        for (size_t j = 0; j < columns_; ++j) row[j] -= sign * m_[k * columns_ + j];
-      }
-    });
+    Multiply({.factor = -1, .keep = 1}, signs_, m_, static_cast<int64_t>(size_), pool_, difference);
     return WeightedSquares(difference) / WeightedSquares(table_);
   }
 

@@ -77,6 +77,9 @@ absl::Status TrainingRun::Initialize() {
     return recipe_.word_vectors.empty() ? absl::OkStatus() : SetWordVectors(counts);
   }
   BITLM_ASSIGN_OR_RETURN(auto model, ReadOther("init.model", recipe_.initial_model));
+  if (!options_.quiet) {  // Fits of large tables take a minute and more.
+    std::fprintf(stderr, "starting from %s\n", recipe_.initial_model.c_str());
+  }
   FitOptions options{.counts = std::move(counts),
                      .count_power = recipe_.initial_count_power,
                      .seed = recipe_.seed};
